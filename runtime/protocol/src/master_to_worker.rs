@@ -1,0 +1,131 @@
+//! What the master says to a worker.
+use crate::parcel::Message;
+use crate::peer::Holder;
+use quiltwork_types::{AttemptId, Encoding, FunctionId, ValueId};
+use serde::{Deserialize, Serialize};
+
+/// A message to a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum MasterToWorker {
+    /// From now on `function` means `name` on this link.
+    DefineFunction {
+        /// The number, chosen by the master.
+        function: FunctionId,
+        /// The registered name.
+        name: String,
+    },
+    /// Run these. Payloads: every [`Input::Literal`] and [`Place::Inline`], in order.
+    Dispatch {
+        /// What to run, in this order.
+        assignments: Vec<Assignment>,
+    },
+    /// Give these back if their functions have not been entered.
+    Recall {
+        /// Which attempts.
+        attempts: Vec<AttemptId>,
+    },
+    /// Nobody wants these any more: unstarted ones end at once, running ones are told.
+    Cancel {
+        /// Which attempts.
+        attempts: Vec<AttemptId>,
+    },
+    /// These completions changed nothing; what they made may be dropped.
+    Superseded {
+        /// Which attempts.
+        attempts: Vec<AttemptId>,
+    },
+    /// These values are not needed any more.
+    Free {
+        /// Which values.
+        values: Vec<ValueId>,
+    },
+    /// End the process in good order.
+    Shutdown,
+}
+
+/// One attempt, with all it needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// What runs.
+    pub function: FunctionId,
+    /// One per parameter of the function.
+    pub inputs: Vec<Input>,
+    /// What people call the task, if not by its function.
+    pub name: Option<Box<str>>,
+    /// Which partition of a data set it works on.
+    pub partition: Option<u32>,
+}
+
+/// One parameter of an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// The bytes are the next payload.
+    Literal(Encoding),
+    /// The result of another task.
+    Value(InputValue),
+    /// A list made of the results of other tasks.
+    Values(Vec<InputValue>),
+}
+
+/// The result of another task and where it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputValue {
+    /// Which value.
+    pub value: ValueId,
+    /// How to read it.
+    pub encoding: Encoding,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where an input is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Place {
+    /// The bytes are the next payload.
+    Inline,
+    /// To be fetched, unless this worker is among the holders.
+    Stored {
+        /// Its size in bytes.
+        size: u64,
+        /// Who has it.
+        holders: Vec<Holder>,
+    },
+}
+
+impl Input {
+    /// The values among the inputs: none, one or many.
+    #[must_use]
+    pub fn values(&self) -> &[InputValue] {
+        match self {
+            Self::Literal(_) => &[],
+            Self::Value(value) => std::slice::from_ref(value),
+            Self::Values(values) => values,
+        }
+    }
+
+    fn payloads(&self) -> usize {
+        match self {
+            Self::Literal(_) => 1,
+            _ => self.values().iter().filter(|value| value.place == Place::Inline).count(),
+        }
+    }
+}
+
+impl Assignment {
+    /// How many payloads stand beside it.
+    #[must_use]
+    pub fn payloads(&self) -> usize {
+        self.inputs.iter().map(Input::payloads).sum()
+    }
+}
+
+impl Message for MasterToWorker {
+    fn payloads(&self) -> usize {
+        match self {
+            Self::Dispatch { assignments } => assignments.iter().map(Assignment::payloads).sum(),
+            _ => 0,
+        }
+    }
+}

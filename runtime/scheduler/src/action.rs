@@ -1,0 +1,91 @@
+//! Everything the scheduler can ask for. The order in the list is the order in which the actions must be carried out.
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use quiltwork_types::{AttemptId, TaskFailure, TaskId, ValueId, WorkerId};
+
+/// What shall be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send this attempt to this worker. Emitted once per attempt; the worker has joined and is not lost.
+    Dispatch {
+        /// To whom.
+        worker: WorkerId,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Where each of the task's inputs is, in the order of `TaskSpec::inputs`.
+        inputs: Vec<InputSource>,
+    },
+    /// Ask a worker to give this attempt back if its function has not been entered.
+    /// The answer is `AttemptReturned`, or nothing because it runs or has ended.
+    Recall {
+        /// Whom.
+        worker: WorkerId,
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// Tell a worker that nobody wants this attempt any more. No answer is needed.
+    Cancel {
+        /// Whom.
+        worker: WorkerId,
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// Tell a worker that its completion came second (or too late, or for nobody) and changed nothing.
+    Supersede {
+        /// Whom.
+        worker: WorkerId,
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// The completion carried the bytes and is the first valid one: the master must keep them.
+    /// Emitted while the `AttemptFinished` with `inline: true` that caused it is handled, never later.
+    Publish {
+        /// Which value.
+        value: ValueId,
+    },
+    /// Tell the job's client how a task it holds a reference to has ended. Emitted again with the same outcome or
+    /// another holder when a published value had to be recomputed.
+    End {
+        /// Which task.
+        task: TaskId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A worker may drop its bytes of this value.
+    Free {
+        /// Whom.
+        worker: WorkerId,
+        /// Which value.
+        value: ValueId,
+    },
+    /// The master may drop its bytes of this value.
+    FreeAtMaster {
+        /// Which value.
+        value: ValueId,
+    },
+    /// Nothing will ever be asked about this task again: its argument bytes may go.
+    Forget {
+        /// Which task.
+        task: TaskId,
+    },
+}
+
+/// Where an input's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputSource {
+    /// Which value.
+    pub value: ValueId,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Workers that hold it; empty if the master does.
+    pub workers: Vec<WorkerId>,
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Its value is published.
+    Finished(InputSource),
+    /// It failed for good, or one of its inputs did, or it was cancelled.
+    Failed(Box<TaskFailure>),
+}

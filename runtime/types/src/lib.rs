@@ -1,0 +1,22 @@
+//! Plain data every other crate shares: ids, time, task specifications, resources, failures and stories; it does nothing.
+#![no_std]
+#![warn(missing_docs)]
+extern crate alloc;
+
+mod encoding;
+mod failure;
+mod ids;
+mod resources;
+mod story;
+mod task;
+mod time;
+mod worker;
+
+pub use encoding::{Encoding, TypeHash};
+pub use failure::{FailureKind, TaskFailure};
+pub use ids::{AttemptId, Epoch, FunctionId, JobId, TaskId, ValueId, WorkerId};
+pub use resources::{NamedResource, Resources};
+pub use story::{Chapter, StoryEntry};
+pub use task::{TaskSpec, TaskState};
+pub use time::Time;
+pub use worker::{LossReason, WorkerInfo};

@@ -1,0 +1,50 @@
+//! What is known and said about workers.
+use crate::ids::WorkerId;
+use crate::resources::Resources;
+use alloc::string::String;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// How the master learned that a worker is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LossReason {
+    /// The worker closed its connection or the connection broke.
+    ConnectionClosed(String),
+    /// Its process ended; says how (`signal 9 (SIGKILL)`, `exit status 1`) and its last words.
+    ProcessEnded(String),
+    /// Nothing was heard from it for longer than allowed.
+    Silent,
+    /// It sent something the protocol does not allow.
+    Misbehaved(String),
+    /// It was asked to go; no task is blamed for that.
+    Left,
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConnectionClosed(how) => write!(f, "connection closed: {how}"),
+            Self::ProcessEnded(how) => write!(f, "process ended: {how}"),
+            Self::Silent => write!(f, "nothing was heard from it"),
+            Self::Misbehaved(how) => write!(f, "broke the protocol: {how}"),
+            Self::Left => write!(f, "left"),
+        }
+    }
+}
+
+/// A worker as shown to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// Its number.
+    pub worker: WorkerId,
+    /// Its process id on its node.
+    pub pid: u32,
+    /// What it has in total.
+    pub capacity: Resources,
+    /// Attempts it was given and has not ended.
+    pub assigned: u32,
+    /// Of those, the ones it has said it started.
+    pub running: u32,
+    /// Bytes of values it holds.
+    pub held_bytes: u64,
+}
