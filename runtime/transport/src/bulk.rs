@@ -1,0 +1,273 @@
+//! Values on streams of their own: a request, an answer, and the raw bytes; whose values they are is known elsewhere.
+//!
+//! ```text
+//! fetch    request ->          <- found + bytes | missing | refused
+//! upload   request + bytes ->  <- stored | refused
+//! ```
+//! A peer may have [63 such streams](crate::limits) open; further requests wait in its own process.
+use crate::connection::Connection;
+use crate::error::BulkError;
+use crate::frame::{FrameError, FrameReader, encode_frame};
+use crate::limits::{BULK_AHEAD, BULK_WRITE_SIZE, HANDSHAKE_TIME, STALL_TIME};
+use bytes::{BufMut, Bytes, BytesMut};
+use quiltwork_protocol::{BulkReply, BulkRequest};
+use quiltwork_types::{Encoding, TaskId, ValueId};
+use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use serde::Serialize;
+use std::io;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
+
+impl Connection {
+    /// Asks the peer for a value of at most `limit` bytes; none if it does not have it. Dropping the future stops the
+    /// transfer.
+    ///
+    /// # Errors
+    /// If the value is too large, the peer refuses, or the transfer breaks or stalls.
+    pub async fn fetch(&self, value: ValueId, limit: u64) -> Result<Option<(Encoding, Bytes)>, BulkError> {
+        let (mut send, mut receive) = self.request(BulkRequest::Fetch(value)).await?;
+        finish(&mut send);
+        match read_reply(&mut receive).await? {
+            BulkReply::Found { encoding, size } => Ok(Some((encoding, read_body(&mut receive, size, limit).await?))),
+            BulkReply::Missing => Ok(None),
+            BulkReply::Refused => Err(BulkError::Refused),
+            BulkReply::Stored => Err(BulkError::Broken("a fetch was answered as if it were an upload".to_owned())),
+        }
+    }
+
+    /// Brings the peer the bytes that stand for a task's result. Ends when the peer has kept them.
+    ///
+    /// # Errors
+    /// If the peer refuses, or the transfer breaks or stalls.
+    pub async fn upload(&self, task: TaskId, bytes: &[u8]) -> Result<(), BulkError> {
+        let size = bytes.len() as u64;
+        let (mut send, mut receive) = self.request(BulkRequest::Upload { task, size }).await?;
+        for piece in bytes.chunks(BULK_WRITE_SIZE) {
+            match moving(send.write_all(piece)).await? {
+                Ok(()) => {}
+                // The peer has said why before it stopped listening.
+                Err(WriteError::Stopped(_)) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        finish(&mut send);
+        match read_reply(&mut receive).await? {
+            BulkReply::Stored => Ok(()),
+            BulkReply::Refused => Err(BulkError::Refused),
+            other => Err(BulkError::Broken(format!("an upload was answered with {other:?}"))),
+        }
+    }
+
+    /// The peer's next request. Cancel safe. Must not be called before the link was made, if there shall be one: the link
+    /// is the first stream.
+    ///
+    /// Serve requests side by side: all streams of a connection share its window, and one that nobody reads can keep the
+    /// others, the link too, waiting.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn accept_bulk(&self) -> Result<IncomingBulk, BulkError> {
+        let mut slot = self.opening().lock().await;
+        loop {
+            if slot.is_none() {
+                let (send, receive) = self.quic().accept_bi().await?;
+                *slot = Some(Opening::new(send, receive));
+            }
+            let opening = slot.as_mut().expect("filled above");
+            let request = opening.read_request().await;
+            let Opening { send, receive, .. } = slot.take().expect("filled above");
+            match request {
+                Ok(request) => return Ok(IncomingBulk { request, send, receive }),
+                Err(BulkError::Lost(reason)) => return Err(BulkError::Lost(reason)),
+                Err(error) => debug!(peer = %self.remote_address(), %error, "dropped a bulk stream without a request"),
+            }
+        }
+    }
+
+    /// Opens a stream with this request at its head.
+    async fn request(&self, request: BulkRequest) -> Result<(SendStream, RecvStream), BulkError> {
+        let (mut send, receive) = self.quic().open_bi().await?;
+        write_frame(&mut send, &request).await?;
+        Ok((send, receive))
+    }
+}
+
+/// A stream whose request has not been read yet.
+pub(crate) struct Opening {
+    send: SendStream,
+    receive: RecvStream,
+    request: FrameReader,
+    deadline: Instant,
+}
+
+impl Opening {
+    fn new(send: SendStream, receive: RecvStream) -> Self {
+        Self { send, receive, request: FrameReader::default(), deadline: Instant::now() + HANDSHAKE_TIME }
+    }
+
+    async fn read_request(&mut self) -> Result<BulkRequest, BulkError> {
+        timeout_at(self.deadline, self.request.read(&mut self.receive))
+            .await
+            .map_err(|_| BulkError::Stalled)?
+            .map_err(Into::into)
+    }
+}
+
+/// A request of the peer that waits for its answer. Dropping it breaks the stream, which the peer takes for a failure.
+#[derive(Debug)]
+pub struct IncomingBulk {
+    request: BulkRequest,
+    send: SendStream,
+    receive: RecvStream,
+}
+
+impl IncomingBulk {
+    /// What the peer wants.
+    #[must_use]
+    pub const fn request(&self) -> BulkRequest {
+        self.request
+    }
+
+    /// Answers a fetch with the value. Ends when all bytes were handed to QUIC, which delivers them while the connection
+    /// lives. The bytes are not copied; they are held until the peer has acknowledged them.
+    ///
+    /// # Errors
+    /// If the peer stops listening, or the transfer breaks or stalls.
+    pub async fn found(mut self, encoding: Encoding, bytes: &Bytes) -> Result<(), BulkError> {
+        write_frame(&mut self.send, &BulkReply::Found { encoding, size: bytes.len() as u64 }).await?;
+        for start in (0..bytes.len()).step_by(BULK_WRITE_SIZE) {
+            let piece = bytes.slice(start..bytes.len().min(start + BULK_WRITE_SIZE));
+            moving(self.send.write_chunk(piece)).await??;
+        }
+        finish(&mut self.send);
+        Ok(())
+    }
+
+    /// Answers a fetch: the value is not here.
+    pub async fn missing(mut self) {
+        self.answer(BulkReply::Missing).await;
+    }
+
+    /// Answers anything: this is not allowed, or there is no room for it.
+    pub async fn refuse(mut self) {
+        self.answer(BulkReply::Refused).await;
+    }
+
+    /// Reads the bytes of an upload of at most `limit` bytes. The peer waits until it hears that they are
+    /// [`stored`](UploadDone::stored).
+    ///
+    /// # Errors
+    /// If the upload is too large (the peer is told), or the transfer breaks or stalls. [`BulkError::Refused`] if the
+    /// request is no upload.
+    pub async fn receive(mut self, limit: u64) -> Result<(Bytes, UploadDone), BulkError> {
+        let BulkRequest::Upload { size, .. } = self.request else {
+            self.refuse().await;
+            return Err(BulkError::Refused);
+        };
+        if size > limit {
+            self.refuse().await;
+            return Err(BulkError::TooLarge { size, limit });
+        }
+        let bytes = read_body(&mut self.receive, size, limit).await?;
+        Ok((bytes, UploadDone { send: self.send }))
+    }
+
+    /// Says one word and lets the stream go. A peer that is gone does not need it any more.
+    async fn answer(&mut self, reply: BulkReply) {
+        if let Err(error) = write_frame(&mut self.send, &reply).await {
+            debug!(%error, "a bulk stream ended before its answer");
+        }
+        finish(&mut self.send);
+    }
+}
+
+/// An upload that has arrived whole. Dropping it tells the peer that it failed.
+#[must_use = "the peer waits for the answer"]
+#[derive(Debug)]
+pub struct UploadDone {
+    send: SendStream,
+}
+
+impl UploadDone {
+    /// Tells the peer that its bytes are kept.
+    pub async fn stored(mut self) {
+        if let Err(error) = write_frame(&mut self.send, &BulkReply::Stored).await {
+            debug!(%error, "a bulk stream ended before its answer");
+        }
+        finish(&mut self.send);
+    }
+}
+
+async fn write_frame<T: Serialize>(stream: &mut SendStream, head: &T) -> Result<(), BulkError> {
+    let mut frame = Vec::new();
+    encode_frame(head, &mut frame)?;
+    Ok(moving(stream.write_all(&frame)).await??)
+}
+
+async fn read_reply(stream: &mut RecvStream) -> Result<BulkReply, BulkError> {
+    Ok(moving(FrameReader::default().read(stream)).await??)
+}
+
+/// Reads exactly `size` bytes and the end of the stream. Room is made as bytes arrive, because a size is only a claim.
+async fn read_body(stream: &mut RecvStream, size: u64, limit: u64) -> Result<Bytes, BulkError> {
+    let too_large = || BulkError::TooLarge { size, limit };
+    if size > limit {
+        return Err(too_large());
+    }
+    let size = usize::try_from(size).map_err(|_| too_large())?;
+    let ahead = usize::try_from(BULK_AHEAD).unwrap_or(usize::MAX);
+    let mut body = BytesMut::with_capacity(size.min(ahead));
+    while body.len() < size {
+        let left = size - body.len();
+        if body.len() == body.capacity() {
+            body.reserve(left.min(body.len()));
+        }
+        match moving(stream.read_buf(&mut (&mut body).limit(left))).await? {
+            Ok(0) => return Err(BulkError::Broken(format!("it ends {left} bytes early"))),
+            Ok(_) => {}
+            Err(error) => return Err(read_error(error)),
+        }
+    }
+    match moving(stream.read_chunk(1, true)).await? {
+        Ok(None) => Ok(body.freeze()),
+        Ok(Some(_)) => Err(BulkError::Broken(format!("it goes on after the announced {size} bytes"))),
+        Err(error) => Err(FrameError::from(error).into()),
+    }
+}
+
+/// Lets a step take [`STALL_TIME`] at most.
+async fn moving<F: Future>(step: F) -> Result<F::Output, BulkError> {
+    timeout(STALL_TIME, step).await.map_err(|_| BulkError::Stalled)
+}
+
+/// No more bytes come. The stream may have ended by itself, which is as good.
+fn finish(stream: &mut SendStream) {
+    let _ = stream.finish();
+}
+
+fn read_error(error: io::Error) -> BulkError {
+    match error.downcast::<ReadError>() {
+        Ok(error) => FrameError::from(error).into(),
+        Err(other) => BulkError::Broken(other.to_string()),
+    }
+}
+
+impl From<FrameError> for BulkError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Lost(error) => error.into(),
+            FrameError::Broken(reason) => Self::Broken(reason),
+        }
+    }
+}
+
+impl From<WriteError> for BulkError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::ConnectionLost(error) => error.into(),
+            WriteError::Stopped(_) => Self::Broken("the peer does not want it any more".to_owned()),
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
