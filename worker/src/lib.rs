@@ -1,1 +1,59 @@
-//! Placeholder.
+//! The process that runs tasks: it joins a master, takes attempts, runs the functions it was built with, and serves
+//! what they made to others; which attempt runs where is not its business.
+//!
+//! ```text
+//!   master ──link──▶ session ──orders──▶ desk ──jobs──▶ slot threads ──▶ functions
+//!          ◀─reports──────────────────── desk ◀─ends──────────┘
+//!                       │                                     │
+//!   peers  ◀──bulk──▶ peers, serving ──────▶ store ◀──values──┘
+//! ```
+//! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries.
+#![warn(missing_docs)]
+
+mod arguments;
+mod block_on;
+mod config;
+mod context;
+mod desk;
+mod error;
+mod executor;
+mod failure;
+mod inputs;
+mod lending;
+mod panics;
+mod peers;
+mod registry;
+mod reports;
+mod serving;
+mod session;
+mod slots;
+mod store;
+mod threads;
+
+pub use arguments::{Arguments, Output};
+pub use block_on::block_on;
+pub use config::WorkerConfig;
+pub use context::TaskContext;
+pub use error::WorkerError;
+pub use failure::TaskError;
+pub use lending::{Lent, lend};
+pub use registry::{TaskEntry, registry_hash};
+
+use registry::Registry;
+use tokio::runtime::Builder;
+
+/// Works for a master, on this thread and the slot threads it starts, until the master says that it is enough.
+///
+/// Tasks that still run then are waited for only a moment: the process should end when this returns, and they with it.
+///
+/// # Errors
+/// If the worker cannot join, or loses the master.
+///
+/// # Panics
+/// If two tasks are registered under one name, or this thread runs a tokio runtime already.
+pub fn run(config: WorkerConfig) -> Result<(), WorkerError> {
+    let registry = Registry::of_program();
+    panics::install_hook();
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(session::run(config, registry))
+}

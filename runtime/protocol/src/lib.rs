@@ -17,7 +17,9 @@ pub use handshake::{
 };
 pub use master_to_client::MasterToClient;
 pub use master_to_worker::MasterToWorker;
-pub use parcel::{Message, PARCEL_HEADER, PARCEL_LIMIT, Parcel, ParcelError, decode_parcels, encode_parcel};
+pub use parcel::{
+    Message, PARCEL_HEADER, PARCEL_LIMIT, PAYLOADS_LIMIT, Parcel, ParcelError, decode_parcels, encode_parcel,
+};
 pub use peer::{BulkReply, BulkRequest, Holder};
 pub use worker_to_master::WorkerToMaster;
 

@@ -1,7 +1,7 @@
 //! What the master says to a client.
 use crate::parcel::Message;
 use crate::peer::Holder;
-use quiltwork_types::{Encoding, StoryEntry, TaskFailure, TaskId, TaskState, WorkerInfo};
+use quiltwork_types::{Encoding, StoryEntry, TaskFailure, TaskId, TaskState, WorkerId, WorkerInfo};
 use serde::{Deserialize, Serialize};
 
 /// A message to a client.
@@ -11,6 +11,11 @@ pub enum MasterToClient {
     Ended {
         /// Which, and how.
         ends: Vec<TaskEnd>,
+    },
+    /// These workers are gone: nothing will come from them any more.
+    WorkersLost {
+        /// Who.
+        workers: Vec<WorkerId>,
     },
     /// How far running tasks say they are; only the latest of each.
     Progress {

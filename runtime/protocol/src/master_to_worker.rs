@@ -1,7 +1,7 @@
 //! What the master says to a worker.
 use crate::parcel::Message;
 use crate::peer::Holder;
-use quiltwork_types::{AttemptId, Encoding, FunctionId, ValueId};
+use quiltwork_types::{AttemptId, Encoding, FunctionId, ValueId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// A message to a worker.
@@ -39,6 +39,11 @@ pub enum MasterToWorker {
         /// Which values.
         values: Vec<ValueId>,
     },
+    /// These workers are gone: nothing will come from them any more.
+    WorkersLost {
+        /// Who.
+        workers: Vec<WorkerId>,
+    },
     /// End the process in good order.
     Shutdown,
 }
@@ -52,6 +57,8 @@ pub struct Assignment {
     pub function: FunctionId,
     /// One per parameter of the function.
     pub inputs: Vec<Input>,
+    /// How many of the worker's slots it occupies while it runs; 0 for one that only waits.
+    pub slots: u32,
     /// What people call the task, if not by its function.
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on.

@@ -16,6 +16,9 @@ pub const PARCEL_HEADER: usize = 6;
 /// The largest parcel on a control stream, in bytes: bigger things have streams of their own.
 pub const PARCEL_LIMIT: usize = 32 << 20;
 
+/// The most payloads that can stand beside one message: the header counts them in 16 bits.
+pub const PAYLOADS_LIMIT: usize = u16::MAX as usize;
+
 /// A wire enum that knows how many payloads stand beside it.
 pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     /// How many payloads this message refers to; a parcel with another number of them is refused.
@@ -63,6 +66,14 @@ pub enum ParcelError {
         /// What is allowed.
         limit: usize,
     },
+    /// More payloads than the header can count.
+    #[error("a message with {count} payloads; at most {limit} can travel together")]
+    TooManyPayloads {
+        /// How many there are.
+        count: usize,
+        /// What is allowed.
+        limit: usize,
+    },
     /// The head counts other payloads than the header.
     #[error("a message that refers to {expected} payloads came with {found}")]
     PayloadCount {
@@ -85,7 +96,7 @@ pub fn encode_parcel<M: Message>(parcel: &Parcel<M>, out: &mut Vec<u8>) -> Resul
     assert_eq!(message.payloads(), payloads.len(), "a message and its payloads belong together");
     let start = out.len();
     let count = u16::try_from(payloads.len())
-        .map_err(|_| ParcelError::TooLarge { len: payloads.len(), limit: usize::from(u16::MAX) })?;
+        .map_err(|_| ParcelError::TooManyPayloads { count: payloads.len(), limit: PAYLOADS_LIMIT })?;
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&count.to_le_bytes());
     for payload in payloads {

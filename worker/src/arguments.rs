@@ -1,0 +1,105 @@
+//! What goes into a task's function and what comes out of it, as encoded bytes; it knows no task.
+use crate::failure::TaskError;
+use bytes::Bytes;
+use quiltwork_protocol::codec;
+use quiltwork_types::Encoding;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The arguments of one attempt, taken one by one in the order of the function's parameters.
+#[derive(Debug)]
+pub struct Arguments {
+    arguments: std::vec::IntoIter<Argument>,
+    taken: usize,
+}
+
+/// One argument, encoded.
+#[derive(Debug)]
+pub(crate) enum Argument {
+    /// A literal or the result of another task.
+    One(Encoding, Bytes),
+    /// A list made of the results of other tasks, each encoded by itself.
+    List(Vec<(Encoding, Bytes)>),
+}
+
+impl Arguments {
+    pub(crate) fn new(arguments: Vec<Argument>) -> Self {
+        Self { arguments: arguments.into_iter(), taken: 0 }
+    }
+
+    /// Takes the next argument, which is for `parameter`.
+    ///
+    /// # Errors
+    /// If there is none left, or it is not a value of type `T`.
+    pub fn next<T: DeserializeOwned>(&mut self, parameter: &'static str) -> Result<T, TaskError> {
+        self.taken += 1;
+        let read = match self.arguments.next() {
+            Some(Argument::One(encoding, bytes)) => codec::decode_value(encoding, &bytes),
+            Some(Argument::List(items)) => codec::decode_list(&items),
+            None => return Err(self.refuse::<T>(parameter, "no argument was given for it")),
+        };
+        read.map_err(|error| self.refuse::<T>(parameter, &error.to_string()))
+    }
+
+    fn refuse<T>(&self, parameter: &'static str, reason: &str) -> TaskError {
+        let expected = std::any::type_name::<T>();
+        TaskError::Argument { parameter, number: self.taken, expected, reason: reason.to_owned() }
+    }
+}
+
+/// The encoded result of a task.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// How to read it.
+    pub encoding: Encoding,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl Output {
+    /// Encodes a result.
+    ///
+    /// # Errors
+    /// If its `Serialize` fails.
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, TaskError> {
+        let bytes = codec::encode_value(value).map_err(|error| TaskError::Unencodable(error.to_string()))?;
+        Ok(Self { encoding: codec::encoding_of::<T>(), bytes: bytes.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one<T: Serialize>(value: &T) -> Argument {
+        let Output { encoding, bytes } = Output::of(value).expect("plain data");
+        Argument::One(encoding, bytes)
+    }
+
+    fn list<T: Serialize>(values: &[T]) -> Argument {
+        let items = values.iter().map(|value| Output::of(value).expect("plain data"));
+        Argument::List(items.map(|Output { encoding, bytes }| (encoding, bytes)).collect())
+    }
+
+    #[test]
+    fn literals_and_lists_are_read_in_order() {
+        let mut arguments = Arguments::new(vec![one(&7_u32), list(&["a".to_owned(), "b".to_owned()]), list::<u8>(&[])]);
+        assert_eq!(arguments.next::<u32>("n").unwrap(), 7);
+        assert_eq!(arguments.next::<Vec<String>>("names").unwrap(), ["a", "b"]);
+        assert_eq!(arguments.next::<Vec<u8>>("rest").unwrap(), []);
+    }
+
+    #[test]
+    fn an_argument_of_another_type_is_refused_with_parameter_number_and_type() {
+        let mut arguments = Arguments::new(vec![one(&7_u32), one(&8_u32)]);
+        arguments.next::<u32>("first").unwrap();
+        let error = arguments.next::<String>("second").unwrap_err().to_string();
+        assert!(error.starts_with("parameter `second` (number 2) expects a alloc::string::String: "), "{error}");
+    }
+
+    #[test]
+    fn an_argument_that_was_not_given_is_named() {
+        let error = Arguments::new(vec![]).next::<u32>("n").unwrap_err().to_string();
+        assert!(error.contains("`n` (number 1)") && error.ends_with("no argument was given for it"), "{error}");
+    }
+}

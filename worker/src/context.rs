@@ -1,0 +1,109 @@
+//! What a running task can learn about itself and tell the master; it decides nothing.
+use crate::desk::Desk;
+use quiltwork_types::{AttemptId, WorkerId};
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Weak};
+
+thread_local! {
+    static CURRENT: RefCell<Option<TaskContext>> = const { RefCell::new(None) };
+}
+
+/// The attempt a piece of code runs in. Cheap to clone, and may be handed to threads the task starts itself.
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    pub(crate) attempt: Arc<Attempt>,
+}
+
+/// What the worker knows of an attempt it has.
+pub(crate) struct Attempt {
+    pub(crate) id: AttemptId,
+    pub(crate) worker: WorkerId,
+    pub(crate) name: Box<str>,
+    pub(crate) partition: Option<u32>,
+    pub(crate) cancelled: AtomicBool,
+    /// Where its thread waits for its slots to come back; used with the desk's lock only.
+    pub(crate) resumed: Condvar,
+    /// The desk may be gone while a thread of the user's still holds a context.
+    pub(crate) desk: Weak<Desk>,
+}
+
+impl TaskContext {
+    /// The context of the task that runs on this thread, be it a plain function or a future of an async task;
+    /// `None` outside of tasks and on threads a task started itself.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Which attempt of which task this is.
+    #[must_use]
+    pub fn attempt(&self) -> AttemptId {
+        self.attempt.id
+    }
+
+    /// Which try this is, from 1. It grows with every dispatch of the task, also after a worker was lost.
+    #[must_use]
+    pub fn attempt_number(&self) -> u32 {
+        self.attempt.id.number
+    }
+
+    /// What people call the task.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.attempt.name
+    }
+
+    /// Which partition of a data set the task works on, if its submitter said so.
+    #[must_use]
+    pub fn partition(&self) -> Option<u32> {
+        self.attempt.partition
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn worker(&self) -> WorkerId {
+        self.attempt.worker
+    }
+
+    /// Whether nobody wants the result any more. A task that asks now and then can stop early; what it returns then
+    /// does not matter.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.attempt.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Tells whoever waits for the task how far it is, in a unit of its own. Of many reports only the latest travels.
+    pub fn progress(&self, done: u64, total: u64) {
+        if let Some(desk) = self.attempt.desk.upgrade() {
+            desk.progress(self.attempt.id, done, total);
+        }
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({}) on {}", self.name, self.id, self.worker)
+    }
+}
+
+/// While it lives, this thread runs the attempt.
+pub(crate) struct Entered(());
+
+/// Makes this thread one that runs `attempt`.
+pub(crate) fn enter(attempt: Arc<Attempt>) -> Entered {
+    CURRENT.set(Some(TaskContext { attempt }));
+    Entered(())
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+    }
+}
+
+/// Whether this thread runs a task; also answers, with no, while the thread ends.
+pub(crate) fn is_entered() -> bool {
+    CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
+}

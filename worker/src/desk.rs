@@ -1,0 +1,404 @@
+//! The desk: where the session hands in attempts, slot threads pick them up and reports wait, all behind one lock.
+//!
+//! A slot thread that ends an attempt takes the next one itself, so a full worker goes on without waking the session;
+//! the session is woken once for all that was reported since it last looked. User code never runs under the lock.
+use crate::arguments::Arguments;
+use crate::context::Attempt;
+use crate::executor::{Ending, Job, Workshop};
+use crate::failure::TaskError;
+use crate::inputs::{Away, Inputs};
+use crate::reports::Reports;
+use crate::slots::{Command, Effect, Phase, SlotMachine};
+use crate::threads;
+use quiltwork_protocol::{Parcel, WorkerToMaster};
+use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+/// An attempt as the session hands it in.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) attempt: AttemptId,
+    pub(crate) function: Arc<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) slots: u32,
+    pub(crate) partition: Option<u32>,
+    pub(crate) inputs: Inputs,
+}
+
+/// Where session and slot threads meet.
+pub(crate) struct Desk {
+    worker: WorkerId,
+    epoch: Epoch,
+    slots: usize,
+    workshop: Workshop,
+    state: Mutex<State>,
+    /// Wakes a slot thread: there may be a job, or the desk is closed.
+    job_handed_in: Condvar,
+    /// Wakes who waits for the slot threads to end.
+    thread_ended: Condvar,
+    /// Wakes the session: there is something to report.
+    reported: Notify,
+    this: Weak<Self>,
+}
+
+/// What the lock guards.
+struct State {
+    machine: SlotMachine,
+    /// One for each attempt the machine has.
+    works: HashMap<AttemptId, Work>,
+    /// Started by the machine, not picked up by a thread yet.
+    jobs: VecDeque<Job>,
+    /// Jobs no thread has been woken for.
+    unannounced: usize,
+    /// Threads that look for a job, sleep or have just been made.
+    idle: usize,
+    threads: usize,
+    fetches: Vec<(AttemptId, Away)>,
+    reports: Reports,
+    /// Whether the session has been woken and has not looked yet.
+    flush_due: bool,
+    closed: bool,
+    /// Kept for its memory.
+    effects: Vec<Effect>,
+}
+
+/// What belongs to an attempt while the machine has it.
+struct Work {
+    attempt: Arc<Attempt>,
+    function: Arc<str>,
+    arguments: Option<Arguments>,
+    away: Option<Away>,
+    fetch: Option<AbortOnDrop>,
+    missing: Vec<(ValueId, WorkerId)>,
+    ending: Option<Ending>,
+}
+
+/// Stops a fetch when nobody needs it any more.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Desk {
+    /// A desk with `slots` slots and as many threads.
+    ///
+    /// # Errors
+    /// If the system does not give that many threads.
+    pub(crate) fn open(worker: WorkerId, epoch: Epoch, slots: u32, workshop: Workshop) -> std::io::Result<Arc<Self>> {
+        let desk = Arc::new_cyclic(|this| Self {
+            worker,
+            epoch,
+            slots: slots as usize,
+            workshop,
+            state: Mutex::new(State::new(slots)),
+            job_handed_in: Condvar::new(),
+            thread_ended: Condvar::new(),
+            reported: Notify::new(),
+            this: Weak::clone(this),
+        });
+        let mut state = desk.lock();
+        for _ in 0..slots {
+            if let Err(error) = desk.start_thread(&mut state) {
+                drop(state);
+                desk.close(Duration::ZERO);
+                return Err(error);
+            }
+        }
+        drop(state);
+        Ok(desk)
+    }
+
+    /// Takes attempts in; answers with those whose inputs must be fetched first.
+    pub(crate) fn assign(&self, orders: impl IntoIterator<Item = Order>) -> Vec<(AttemptId, Away)> {
+        let mut state = self.lock();
+        for Order { attempt: id, function, name, slots, partition, inputs } in orders {
+            if state.works.contains_key(&id) {
+                continue;
+            }
+            let (arguments, away) = match inputs {
+                Inputs::Here(arguments) => (Some(arguments), None),
+                Inputs::Away(away) => (None, Some(away)),
+            };
+            let ready = arguments.is_some();
+            let attempt = Arc::new(Attempt {
+                id,
+                worker: self.worker,
+                name,
+                partition,
+                cancelled: AtomicBool::new(false),
+                resumed: Condvar::new(),
+                desk: Weak::clone(&self.this),
+            });
+            let work = Work { attempt, function, arguments, away, fetch: None, missing: Vec::new(), ending: None };
+            state.works.insert(id, work);
+            self.apply(&mut state, Command::Assigned { attempt: id, slots, ready });
+        }
+        self.settle(&mut state);
+        std::mem::take(&mut state.fetches)
+    }
+
+    /// Ties a fetch to its attempt: it is aborted when the attempt goes away.
+    pub(crate) fn on_fetch_begun(&self, attempt: AttemptId, fetch: AbortHandle) {
+        if let Some(work) = self.lock().works.get_mut(&attempt) {
+            work.fetch = Some(AbortOnDrop(fetch));
+        }
+    }
+
+    /// The fetch of an attempt is over, one way or the other.
+    pub(crate) fn on_fetch_ended(&self, attempt: AttemptId, fetched: Result<Arguments, Vec<(ValueId, WorkerId)>>) {
+        let mut state = self.lock();
+        let Some(work) = state.works.get_mut(&attempt) else { return };
+        let command = match fetched {
+            Ok(arguments) => {
+                work.arguments = Some(arguments);
+                Command::InputsReady(attempt)
+            }
+            Err(missing) => {
+                work.missing = missing;
+                Command::InputsFailed(attempt)
+            }
+        };
+        self.apply(&mut state, command);
+        self.settle(&mut state);
+    }
+
+    /// Gives unstarted attempts back.
+    pub(crate) fn recall(&self, attempts: &[AttemptId]) {
+        self.command(attempts.iter().map(|attempt| Command::Recall(*attempt)));
+    }
+
+    /// Ends unstarted attempts and tells running ones.
+    pub(crate) fn cancel(&self, attempts: &[AttemptId]) {
+        self.command(attempts.iter().map(|attempt| Command::Cancel(*attempt)));
+    }
+
+    /// The attempt's slots are free until it reclaims them.
+    pub(crate) fn lend(&self, attempt: AttemptId) {
+        self.command([Command::Lend(attempt)]);
+    }
+
+    /// Ends one lending; if it was the last, waits until the attempt has its slots again or the desk is closed.
+    pub(crate) fn reclaim(&self, attempt: &Attempt) {
+        let mut state = self.lock();
+        self.apply(&mut state, Command::Reclaim(attempt.id));
+        self.settle(&mut state);
+        while !state.closed && state.machine.phase(attempt.id) == Some(Phase::Resuming) {
+            state = attempt.resumed.wait(state).expect(LOCK_HOLDS);
+        }
+    }
+
+    /// A running attempt says how far it is.
+    pub(crate) fn progress(&self, attempt: AttemptId, done: u64, total: u64) {
+        let mut state = self.lock();
+        if state.works.contains_key(&attempt) {
+            state.reports.progress(attempt, done, total);
+            self.wake_session(&mut state);
+        }
+    }
+
+    /// A fetched value is kept.
+    pub(crate) fn on_copied(&self, value: ValueId) {
+        let mut state = self.lock();
+        state.reports.copied(value);
+        self.wake_session(&mut state);
+    }
+
+    /// Waits until there is something to report, and takes all of it.
+    pub(crate) async fn take_reports(&self) -> Vec<Parcel<WorkerToMaster>> {
+        self.reported.notified().await;
+        self.take_reports_now()
+    }
+
+    /// Takes all there is to report.
+    pub(crate) fn take_reports_now(&self) -> Vec<Parcel<WorkerToMaster>> {
+        let mut state = self.lock();
+        state.flush_due = false;
+        state.reports.take(self.epoch)
+    }
+
+    /// Starts nothing more, lets those go on that wait for their slots, and waits for running functions at most that
+    /// long: they cannot be stopped.
+    pub(crate) fn close(&self, patience: Duration) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.jobs.clear();
+        for work in state.works.values() {
+            work.attempt.cancelled.store(true, Ordering::Relaxed);
+            work.attempt.resumed.notify_all();
+        }
+        self.job_handed_in.notify_all();
+        let threads_left = |state: &mut State| state.threads > 0;
+        drop(self.thread_ended.wait_timeout_while(state, patience, threads_left).expect(LOCK_HOLDS));
+    }
+
+    /// For a new slot thread: its first job, or `None` if it shall end.
+    pub(crate) fn first_job(&self) -> Option<Job> {
+        self.pick_job(self.lock())
+    }
+
+    /// For a slot thread: hands in how its job ended and picks the next; `None` if the thread shall end.
+    pub(crate) fn next_job(&self, ended: AttemptId, ending: Ending) -> Option<Job> {
+        let mut state = self.lock();
+        state.idle += 1;
+        if let Some(work) = state.works.get_mut(&ended) {
+            work.ending = Some(ending);
+        }
+        self.apply(&mut state, Command::RunEnded(ended));
+        self.pick_job(state)
+    }
+
+    /// Runs a job on this thread.
+    pub(crate) fn run(&self, job: Job) -> Ending {
+        self.workshop.run(job)
+    }
+
+    fn pick_job<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Job> {
+        while !state.closed {
+            if let Some(job) = state.jobs.pop_front() {
+                state.idle -= 1;
+                // This thread is awake anyway: one fewer has to be woken.
+                state.unannounced = state.unannounced.saturating_sub(1);
+                self.settle(&mut state);
+                return Some(job);
+            }
+            self.settle(&mut state);
+            if state.idle > self.slots {
+                break;
+            }
+            state = self.job_handed_in.wait(state).expect(LOCK_HOLDS);
+        }
+        state.idle -= 1;
+        state.threads -= 1;
+        self.thread_ended.notify_all();
+        None
+    }
+
+    fn command(&self, commands: impl IntoIterator<Item = Command>) {
+        let mut state = self.lock();
+        for command in commands {
+            self.apply(&mut state, command);
+        }
+        self.settle(&mut state);
+    }
+
+    /// Lets the machine handle a command and carries out what it wants.
+    fn apply(&self, state: &mut State, command: Command) {
+        let mut effects = std::mem::take(&mut state.effects);
+        state.machine.handle(command, &mut effects);
+        for effect in effects.drain(..) {
+            state.carry_out(effect);
+        }
+        state.effects = effects;
+    }
+
+    /// Sees to it that somebody comes for every job and every report.
+    fn settle(&self, state: &mut State) {
+        while state.jobs.len() > state.idle && !state.closed {
+            if let Err(error) = self.start_thread(state) {
+                let job = state.jobs.pop_back().expect("there are more jobs than idle threads");
+                state.unannounced = state.unannounced.min(state.jobs.len());
+                state.work(job.attempt.id).ending = Some(Ending::failed(&job.attempt, TaskError::NoThread(error)));
+                self.apply(state, Command::RunEnded(job.attempt.id));
+            }
+        }
+        for _ in 0..std::mem::take(&mut state.unannounced) {
+            self.job_handed_in.notify_one();
+        }
+        if !state.reports.is_empty() {
+            self.wake_session(state);
+        }
+    }
+
+    fn start_thread(&self, state: &mut State) -> std::io::Result<()> {
+        let this = self.this.upgrade().expect("who calls a method holds the desk");
+        threads::start(this)?;
+        state.threads += 1;
+        state.idle += 1;
+        Ok(())
+    }
+
+    fn wake_session(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.flush_due, true) {
+            self.reported.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect(LOCK_HOLDS)
+    }
+}
+
+const LOCK_HOLDS: &str = "nothing panics under the desk's lock";
+
+impl State {
+    fn new(slots: u32) -> Self {
+        Self {
+            machine: SlotMachine::new(slots),
+            works: HashMap::new(),
+            jobs: VecDeque::new(),
+            unannounced: 0,
+            idle: 0,
+            threads: 0,
+            fetches: Vec::new(),
+            reports: Reports::default(),
+            flush_due: false,
+            closed: false,
+            effects: Vec::new(),
+        }
+    }
+
+    fn work(&mut self, attempt: AttemptId) -> &mut Work {
+        self.works.get_mut(&attempt).expect("every attempt of the machine has its work here")
+    }
+
+    fn remove(&mut self, attempt: AttemptId) -> Work {
+        self.works.remove(&attempt).expect("every attempt of the machine has its work here")
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Fetch(attempt) => {
+                let away = self.work(attempt).away.take().expect("what is not ready has inputs elsewhere");
+                self.fetches.push((attempt, away));
+            }
+            Effect::Start(id) => {
+                let work = self.work(id);
+                let arguments = work.arguments.take().expect("the machine starts what is ready, once");
+                let (attempt, function) = (Arc::clone(&work.attempt), Arc::clone(&work.function));
+                self.jobs.push_back(Job { attempt, function, arguments });
+                self.unannounced += 1;
+                self.reports.started(id);
+            }
+            Effect::Lent(attempt) => self.reports.lent(attempt),
+            Effect::Resume(attempt) => {
+                self.work(attempt).attempt.resumed.notify_all();
+                self.reports.reclaimed(attempt);
+            }
+            Effect::Tell(attempt) => self.work(attempt).attempt.cancelled.store(true, Ordering::Relaxed),
+            Effect::Returned(attempt) => {
+                self.remove(attempt);
+                self.reports.returned(attempt);
+            }
+            Effect::Lacking(attempt) => {
+                let missing = self.remove(attempt).missing;
+                self.reports.lacking(attempt, missing);
+            }
+            Effect::Discarded(attempt) => {
+                let ending = Ending::failed(&self.remove(attempt).attempt, TaskError::Cancelled);
+                self.reports.ended(attempt, ending);
+            }
+            Effect::Ended(attempt) => {
+                let ending = self.remove(attempt).ending.expect("who says a run has ended says how");
+                self.reports.ended(attempt, ending);
+            }
+        }
+    }
+}

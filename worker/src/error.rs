@@ -1,0 +1,33 @@
+//! Why a worker could not be, or is no longer, part of a cluster.
+use quiltwork_transport::{ConnectError, EndpointError, JoinError, LinkError, PushError};
+use std::io;
+
+/// Why [`run`](crate::run) ended other than by the master's wish. None of these is worth another try by the same
+/// process: whoever started the worker decides whether to start another.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// It was configured with no slots.
+    #[error("a worker needs at least one slot\nhint: set the number of slots to 1 or more")]
+    NoSlots,
+    /// The machine did not give what a worker needs.
+    #[error("the machine did not give what a worker needs: {0}")]
+    Machine(#[from] io::Error),
+    /// It could not listen for others that want its values.
+    #[error("the worker cannot serve values: {0}")]
+    Listen(#[from] EndpointError),
+    /// The master was not reached.
+    #[error("the worker did not reach the master: {0}")]
+    Connect(#[from] ConnectError),
+    /// The master did not let it in.
+    #[error("the worker could not join: {0}")]
+    Join(#[from] JoinError),
+    /// The master is gone: it ended, or the network between broke.
+    #[error("the worker lost the master: {0}")]
+    MasterLost(#[from] LinkError),
+    /// The link does not take what the worker has to say.
+    #[error("the worker could not report to the master: {0}")]
+    NotReported(#[from] PushError),
+    /// The master said something the protocol does not allow.
+    #[error("the master broke the protocol: {0}\nhint: install the same release on both sides")]
+    Protocol(String),
+}

@@ -1,0 +1,95 @@
+//! Entering functions: one attempt, on the calling thread, from its arguments to what is reported about its end.
+use crate::arguments::{Arguments, Output};
+use crate::context::{self, Attempt};
+use crate::failure::TaskError;
+use crate::panics;
+use crate::registry::Registry;
+use crate::store::{Origin, Stored, ValueStore};
+use bytes::Bytes;
+use quiltwork_protocol::INLINE_LIMIT;
+use quiltwork_protocol::worker_to_master::{AttemptOutcome, Made};
+use quiltwork_types::ValueId;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How functions are found and entered: the seam for functions of other languages.
+pub(crate) trait Executor: Send + Sync {
+    /// Runs the function of that name on this thread until it returns.
+    ///
+    /// # Errors
+    /// If there is no such function, it cannot read its arguments, or it fails.
+    fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Output, TaskError>;
+}
+
+/// Runs the functions this program was built with.
+pub(crate) struct Registered(pub(crate) &'static Registry);
+
+impl Executor for Registered {
+    fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Output, TaskError> {
+        (self.0.find(function)?.run)(arguments)
+    }
+}
+
+/// An attempt that has its slots and inputs.
+pub(crate) struct Job {
+    pub(crate) attempt: Arc<Attempt>,
+    pub(crate) function: Arc<str>,
+    pub(crate) arguments: Arguments,
+}
+
+/// How an attempt ended, with the value's bytes if they travel with the report.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) outcome: AttemptOutcome,
+    pub(crate) inline: Option<Bytes>,
+}
+
+impl Ending {
+    /// The end of an attempt that made no value.
+    pub(crate) fn failed(attempt: &Attempt, error: TaskError) -> Self {
+        let failure = error.into_failure(attempt.id, &attempt.name);
+        Self { outcome: AttemptOutcome::Failed(failure), inline: None }
+    }
+}
+
+/// What every attempt of this worker is run with.
+pub(crate) struct Workshop {
+    /// Who runs functions.
+    pub(crate) executor: Box<dyn Executor>,
+    /// Where results stay that are too large to travel with the report.
+    pub(crate) store: Arc<dyn ValueStore>,
+    /// The largest result the cluster accepts, in bytes.
+    pub(crate) value_limit: u64,
+}
+
+impl Workshop {
+    /// Runs an attempt on this thread and keeps its result.
+    pub(crate) fn run(&self, job: Job) -> Ending {
+        let Job { attempt, function, mut arguments } = job;
+        let started = Instant::now();
+        let made = {
+            let _entered = context::enter(Arc::clone(&attempt));
+            panics::catch(|| self.executor.execute(&function, &mut arguments))
+        };
+        let ran = started.elapsed();
+        made.and_then(|output| self.keep(&attempt, output, ran)).unwrap_or_else(|error| Ending::failed(&attempt, error))
+    }
+
+    /// Small results go into the report, larger ones into the store.
+    fn keep(&self, attempt: &Attempt, output: Output, ran: Duration) -> Result<Ending, TaskError> {
+        let Output { encoding, bytes } = output;
+        let size = bytes.len() as u64;
+        if size > self.value_limit {
+            return Err(TaskError::ResultTooLarge { size, limit: self.value_limit });
+        }
+        let ran_nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
+        if bytes.len() <= INLINE_LIMIT {
+            let outcome = AttemptOutcome::Finished { encoding, size, made: Made::Inline, ran_nanos };
+            return Ok(Ending { outcome, inline: Some(bytes) });
+        }
+        let stored = Stored { origin: Origin::Made(attempt.id), output: Output { encoding, bytes } };
+        self.store.put(ValueId::of(attempt.id.task), stored)?;
+        let outcome = AttemptOutcome::Finished { encoding, size, made: Made::Stored, ran_nanos };
+        Ok(Ending { outcome, inline: None })
+    }
+}

@@ -1,0 +1,223 @@
+//! Why an attempt did not make a value, inside the worker, and how that becomes the failure that travels.
+use quiltwork_types::{AttemptId, FailureKind, TaskFailure};
+use std::error::Error;
+use std::fmt::{Display, Write};
+
+/// The longest text of a failure that travels, in bytes: more is cut, for a user's error may print a data set.
+const TEXT_LIMIT: usize = 8 * 1024;
+/// The most causes of an error that travel.
+const CAUSES_LIMIT: usize = 16;
+/// The longest line of details that travels, in bytes.
+const DETAIL_LIMIT: usize = 1024;
+
+/// Why a task's function did not make a value.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The function returned an `Err`.
+    #[error("{message}")]
+    User {
+        /// What the error displays.
+        message: String,
+        /// What its sources display, the nearest first.
+        chain: Vec<String>,
+        /// The type of the error.
+        type_name: &'static str,
+    },
+    /// The function panicked.
+    #[error("{message}")]
+    Panicked {
+        /// What was said to `panic!`.
+        message: String,
+        /// Where (`file:line:column`), if it is known.
+        location: Option<String>,
+    },
+    /// No function of that name is registered in this program.
+    #[error("this worker knows no task `{name}`")]
+    UnknownTask {
+        /// The name asked for.
+        name: String,
+        /// Registered names that look like it.
+        similar: Vec<&'static str>,
+    },
+    /// An argument could not be read as what the parameter expects.
+    #[error("parameter `{parameter}` (number {number}) expects a {expected}: {reason}")]
+    Argument {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// Its number, from 1.
+        number: usize,
+        /// The type it expects.
+        expected: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The function's result could not be encoded.
+    #[error("its result cannot travel: {0}")]
+    Unencodable(String),
+    /// The result is larger than the cluster accepts.
+    #[error("its result has {size} bytes, more than the limit of {limit}")]
+    ResultTooLarge {
+        /// The result's size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The worker's store has no room for the result.
+    #[error("its result has {size} bytes, but the worker holds {held} of at most {limit} bytes of values")]
+    StoreFull {
+        /// The result's size in bytes.
+        size: u64,
+        /// Bytes of values the worker holds.
+        held: u64,
+        /// Bytes of values it may hold.
+        limit: u64,
+    },
+    /// It was cancelled before it was started.
+    #[error("")]
+    Cancelled,
+    /// The worker could not start a thread for it.
+    #[error("the worker could not start a thread for it: {0}")]
+    NoThread(std::io::Error),
+}
+
+impl TaskError {
+    /// The function returned this error.
+    pub fn user<E: Error + ?Sized>(error: &E) -> Self {
+        let mut chain = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source.filter(|_| chain.len() < CAUSES_LIMIT) {
+            chain.push(text_of(cause, DETAIL_LIMIT));
+            source = cause.source();
+        }
+        Self::User { message: text_of(error, TEXT_LIMIT), chain, type_name: std::any::type_name::<E>() }
+    }
+
+    /// The function returned an `Err` of a type that is no [`Error`] but can be displayed.
+    pub fn displayed<E: Display + ?Sized>(error: &E) -> Self {
+        let type_name = std::any::type_name::<E>();
+        Self::User { message: text_of(error, TEXT_LIMIT), chain: Vec::new(), type_name }
+    }
+
+    /// The failure of `attempt`, whose task people call `name`.
+    pub(crate) fn into_failure(self, attempt: AttemptId, name: &str) -> TaskFailure {
+        let mut failure = TaskFailure::new(self.kind(), attempt.task, text_of(&self, TEXT_LIMIT));
+        failure.name = text_of(name, DETAIL_LIMIT);
+        failure.hint = self.hint();
+        failure.details = match self {
+            Self::User { chain, type_name, .. } => {
+                let causes = chain.iter().map(|cause| format!("caused by: {cause}"));
+                causes.chain([format!("error type: {type_name}")]).collect()
+            }
+            Self::Panicked { location: Some(location), .. } => vec![format!("at {location}")],
+            _ => Vec::new(),
+        };
+        failure
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::User { .. } | Self::Unencodable(_) | Self::NoThread(_) => FailureKind::Error,
+            Self::Panicked { .. } => FailureKind::Panicked,
+            Self::UnknownTask { .. } => FailureKind::UnknownTask,
+            Self::Argument { .. } => FailureKind::BadArgument,
+            Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
+            Self::StoreFull { .. } => FailureKind::StoreFull,
+            Self::Cancelled => FailureKind::Cancelled,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::User { .. } | Self::Panicked { .. } | Self::Cancelled => return None,
+            Self::UnknownTask { similar, .. } => return Some(unknown_task_hint(similar)),
+            Self::Argument { .. } => {
+                "the client and the worker may be different builds of the program: rebuild and restart both"
+            }
+            Self::Unencodable(_) => "return a type whose `Serialize` cannot fail and knows its length",
+            Self::ResultTooLarge { .. } => "split the task into smaller ones, or raise the cluster's value limit",
+            Self::StoreFull { .. } => {
+                "drop handles that are not needed any more, give the worker more memory, or make smaller parts"
+            }
+            Self::NoThread(_) => "let fewer tasks wait for other tasks at the same time",
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn unknown_task_hint(similar: &[&'static str]) -> String {
+    let mut hint = String::new();
+    if let Some((last, others)) = similar.split_last() {
+        hint.push_str("did you mean ");
+        for name in others {
+            write!(hint, "`{name}` or ").expect("a string takes all text");
+        }
+        write!(hint, "`{last}`? ").expect("a string takes all text");
+    }
+    hint + "the worker was built from another program or an older build: rebuild and restart it"
+}
+
+/// What `shown` displays, cut after `limit` bytes. A `Display` that fails says what it said before it failed.
+fn text_of(shown: &(impl Display + ?Sized), limit: usize) -> String {
+    let mut text = Cut { text: String::new(), limit };
+    if write!(text, "{shown}").is_err() && text.text.len() >= limit {
+        text.text.push('…');
+    }
+    text.text
+}
+
+/// Takes text until there is enough of it.
+struct Cut {
+    text: String,
+    limit: usize,
+}
+
+impl Write for Cut {
+    fn write_str(&mut self, more: &str) -> std::fmt::Result {
+        let room = self.limit - self.text.len();
+        if more.len() <= room {
+            self.text.push_str(more);
+            return Ok(());
+        }
+        self.text.push_str(&more[..more.floor_char_boundary(room)]);
+        self.limit = self.text.len();
+        Err(std::fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quiltwork_types::{JobId, TaskId};
+
+    const ATTEMPT: AttemptId = AttemptId { task: TaskId { job: JobId(1), index: 2 }, number: 3 };
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot load {0}")]
+    struct Loading(&'static str, #[source] std::num::ParseIntError);
+
+    #[test]
+    fn an_error_travels_with_its_causes_and_type() {
+        let error = Loading("part 7", "x".parse::<u32>().unwrap_err());
+        let failure = TaskError::user(&error).into_failure(ATTEMPT, "load");
+        assert_eq!(failure.kind, FailureKind::Error);
+        assert_eq!((failure.name.as_str(), failure.message.as_str()), ("load", "cannot load part 7"));
+        assert_eq!(failure.details[0], "caused by: invalid digit found in string");
+        assert!(failure.details[1].starts_with("error type: ") && failure.details[1].ends_with("::Loading"));
+    }
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let failure = TaskError::displayed(&"ü".repeat(TEXT_LIMIT)).into_failure(ATTEMPT, "x");
+        assert!(failure.message.len() <= TEXT_LIMIT + '…'.len_utf8());
+        assert!(failure.message.ends_with("ü…"), "{}", &failure.message[failure.message.len() - 8..]);
+    }
+
+    #[test]
+    fn an_unknown_task_names_similar_ones_and_what_to_do() {
+        let error = TaskError::UnknownTask { name: "a::sun".into(), similar: vec!["a::sum", "b::sum"] };
+        let failure = error.into_failure(ATTEMPT, "a::sun");
+        assert_eq!(failure.kind, FailureKind::UnknownTask);
+        let hint = failure.hint.expect("says what to do");
+        assert!(hint.starts_with("did you mean `a::sum` or `b::sum`? ") && hint.contains("rebuild"), "{hint}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Fetching values from whoever holds them: one connection per peer, one fetch per value, a limit on fetches at a time.
+use crate::arguments::Output;
+use crate::desk::Desk;
+use crate::store::{Origin, Stored, ValueStore};
+use quiltwork_protocol::Holder;
+use quiltwork_transport::{Connection, Endpoint, WorkerPool};
+use quiltwork_types::{ValueId, WorkerId};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, Weak};
+use tokio::sync::{OnceCell, Semaphore};
+
+/// Fetches that may move bytes at the same time: enough to fill a network, few enough that each gets on.
+const FETCHES: usize = 16;
+
+/// The way to the values of others.
+pub(crate) struct Peers {
+    worker: WorkerId,
+    master: Connection,
+    pool: WorkerPool,
+    store: Arc<dyn ValueStore>,
+    desk: Arc<Desk>,
+    /// The largest value accepted, in bytes.
+    value_limit: u64,
+    permits: Semaphore,
+    /// Fetches somebody waits for.
+    flights: Mutex<HashMap<ValueId, Weak<Flight>>>,
+}
+
+/// One value on its way. Those who want it meet in the cell: one fetches, and if it gives up or is aborted, the next one
+/// tries with the holders it was told of.
+type Flight = OnceCell<Output>;
+
+impl Peers {
+    pub(crate) fn new(
+        worker: WorkerId,
+        master: Connection,
+        endpoint: Endpoint,
+        store: &Arc<dyn ValueStore>,
+        desk: &Arc<Desk>,
+        value_limit: u64,
+    ) -> Self {
+        Self {
+            worker,
+            master,
+            pool: WorkerPool::new(endpoint),
+            store: Arc::clone(store),
+            desk: Arc::clone(desk),
+            value_limit,
+            permits: Semaphore::new(FETCHES),
+            flights: Mutex::default(),
+        }
+    }
+
+    /// Gets a value from the first of `holders` that has it, and keeps a copy if there is room.
+    ///
+    /// # Errors
+    /// The workers that did not have it or could not be reached: all of `holders`.
+    pub(crate) async fn fetch(&self, value: ValueId, holders: &[Holder]) -> Result<Output, Vec<WorkerId>> {
+        let flight = self.flight(value);
+        flight.get_or_try_init(|| self.fetch_from(value, holders)).await.cloned()
+    }
+
+    fn flight(&self, value: ValueId) -> Arc<Flight> {
+        let mut flights = self.flights.lock().expect(LOCK_HOLDS);
+        if let Some(flight) = flights.get(&value).and_then(Weak::upgrade) {
+            return flight;
+        }
+        flights.retain(|_, flight| flight.strong_count() > 0);
+        let flight = Arc::default();
+        flights.insert(value, Arc::downgrade(&flight));
+        flight
+    }
+
+    async fn fetch_from(&self, value: ValueId, holders: &[Holder]) -> Result<Output, Vec<WorkerId>> {
+        if let Some(Stored { origin: Origin::Copied, output }) = self.store.get(value) {
+            return Ok(output);
+        }
+        let mut tried = Vec::with_capacity(holders.len());
+        for holder in holders {
+            let fetched = match holder {
+                Holder::Master => self.fetch_over(&self.master, value).await,
+                Holder::Worker { worker, .. } if *worker == self.worker => None,
+                Holder::Worker { worker, address } => self.fetch_at(*worker, *address, value).await,
+            };
+            if let Some(output) = fetched {
+                self.keep(value, &output);
+                return Ok(output);
+            }
+            // The master has no number of its own: what it lacks is told as missing here.
+            tried.push(if let Holder::Worker { worker, .. } = holder { *worker } else { self.worker });
+        }
+        Err(if tried.is_empty() { vec![self.worker] } else { tried })
+    }
+
+    /// Gives up whatever is under way from a worker that is lost.
+    pub(crate) fn lose(&self, worker: WorkerId) {
+        self.pool.lose(worker);
+    }
+
+    async fn fetch_at(&self, worker: WorkerId, address: SocketAddr, value: ValueId) -> Option<Output> {
+        let connection = self.pool.connection(worker, address).await?;
+        self.fetch_over(&connection, value).await
+    }
+
+    async fn fetch_over(&self, connection: &Connection, value: ValueId) -> Option<Output> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        match connection.fetch(value, self.value_limit).await {
+            Ok(found) => found.map(|(encoding, bytes)| Output { encoding, bytes }),
+            Err(error) => {
+                tracing::debug!(%value, holder = %connection.remote_address(), %error, "value not fetched");
+                None
+            }
+        }
+    }
+
+    /// Keeps a copy and has it reported, without a pause between the two: a copy the master does not know of is never
+    /// freed, one that it does not want (any more) it frees at once.
+    fn keep(&self, value: ValueId, output: &Output) {
+        match self.store.put(value, Stored { origin: Origin::Copied, output: output.clone() }) {
+            Ok(()) => self.desk.on_copied(value),
+            Err(error) => tracing::debug!(%value, %error, "copy not kept"),
+        }
+    }
+}
+
+const LOCK_HOLDS: &str = "nothing panics under this lock";

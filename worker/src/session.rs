@@ -1,0 +1,211 @@
+//! The session: the worker's life between joining a master and leaving it. It carries messages; the desk decides.
+use crate::config::WorkerConfig;
+use crate::desk::{Desk, Order};
+use crate::error::WorkerError;
+use crate::executor::{Registered, Workshop};
+use crate::inputs::{Away, Inputs};
+use crate::peers::Peers;
+use crate::registry::Registry;
+use crate::serving;
+use crate::store::{MemoryStore, ValueStore};
+use bytes::Bytes;
+use quiltwork_protocol::master_to_worker::Assignment;
+use quiltwork_protocol::{BUILD, Hello, MasterToWorker, Parcel, Purpose, VersionRange, Welcome, WorkerToMaster, You};
+use quiltwork_transport::{Connection, Endpoint, Link, LinkReceiver, LinkSender, Role, join};
+use quiltwork_types::{AttemptId, FunctionId, Resources, WorkerId};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// How long running tasks are waited for when the session ends. They cannot be stopped; the end of the process ends
+/// them.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the link may take to say why it takes no more.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How long the last reports may take to be handed over when the master wants the worker to end.
+const LAST_REPORTS: Duration = Duration::from_millis(250);
+
+/// Joins the master and works until it says `Shutdown` or is lost.
+pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Result<(), WorkerError> {
+    let capacity = config.capacity()?;
+    let endpoint = Endpoint::bind(config.listen, &config.identity)?;
+    let outcome = match join_master(&config, &endpoint, registry, &capacity).await {
+        Ok(joined) => joined.work(&endpoint, registry, &capacity).await,
+        Err(error) => Err(error),
+    };
+    // The master is told what this process knows; others only learn that it is gone.
+    let reason = outcome.as_ref().err().map_or_else(|| "the worker ends".to_owned(), ToString::to_string);
+    endpoint.close(&reason).await;
+    outcome
+}
+
+/// A worker the master has let in.
+struct Joined {
+    worker: WorkerId,
+    welcome: Welcome,
+    master: Connection,
+    link: Link<WorkerToMaster, MasterToWorker>,
+}
+
+async fn join_master(
+    config: &WorkerConfig,
+    endpoint: &Endpoint,
+    registry: &Registry,
+    capacity: &Resources,
+) -> Result<Joined, WorkerError> {
+    let master = endpoint.connect(config.master, Role::Master).await?;
+    let purpose =
+        Purpose::Worker { pid: std::process::id(), capacity: capacity.clone(), address: endpoint.local_address() };
+    let hello = Hello { versions: VersionRange::OURS, build: BUILD.to_owned(), registry: registry.hash(), purpose };
+    let (welcome, link) = join(master.clone(), hello).await?;
+    let You::Worker(worker) = welcome.you else {
+        return Err(WorkerError::Protocol(format!("it welcomed a worker as {:?}", welcome.you)));
+    };
+    if welcome.registry != 0 && welcome.registry != registry.hash() {
+        tracing::warn!(%worker, "this worker has other tasks than the client; hint: rebuild and restart both");
+    }
+    tracing::info!(%worker, master = %config.master, "joined");
+    Ok(Joined { worker, welcome, master, link })
+}
+
+impl Joined {
+    async fn work(
+        self,
+        endpoint: &Endpoint,
+        registry: &'static Registry,
+        capacity: &Resources,
+    ) -> Result<(), WorkerError> {
+        let Self { worker, welcome, master, link: Link { sender, mut receiver } } = self;
+        let store: Arc<dyn ValueStore> = Arc::new(MemoryStore::new(capacity.memory));
+        let workshop = Workshop {
+            executor: Box::new(Registered(registry)),
+            store: Arc::clone(&store),
+            value_limit: welcome.value_limit,
+        };
+        let desk = Desk::open(worker, welcome.epoch, capacity.slots, workshop)?;
+        let peers = Peers::new(worker, master.clone(), endpoint.clone(), &store, &desk, welcome.value_limit);
+        let mut session = Session {
+            worker,
+            functions: HashMap::new(),
+            desk: Arc::clone(&desk),
+            store: Arc::clone(&store),
+            peers: Arc::new(peers),
+            fetches: JoinSet::new(),
+        };
+        let mut servers = JoinSet::new();
+        servers.spawn(serving::serve_endpoint(endpoint.clone(), Arc::clone(&store)));
+        servers.spawn(serving::serve_connection(master, store));
+
+        let outcome = tokio::select! {
+            outcome = session.obey(&mut receiver) => outcome,
+            error = report(&desk, &sender) => Err(error),
+        };
+        if outcome.is_ok() {
+            // Too late is no harm: the master has said that it wants nothing more.
+            let _ = timeout(LAST_REPORTS, send_last_reports(&desk, &sender)).await;
+        }
+        desk.close(PATIENCE);
+        outcome
+    }
+}
+
+/// Sends reports as they come, until the link takes no more. While it has no room, more of them gather.
+async fn report(desk: &Desk, sender: &LinkSender<WorkerToMaster>) -> WorkerError {
+    loop {
+        for parcel in desk.take_reports().await {
+            if let Err(error) = sender.send(&parcel).await {
+                // Who receives hears why the link ended: that is worth more than that it did.
+                sleep(LAST_WORDS).await;
+                return error.into();
+            }
+        }
+    }
+}
+
+async fn send_last_reports(desk: &Desk, sender: &LinkSender<WorkerToMaster>) {
+    for parcel in desk.take_reports_now() {
+        if sender.send(&parcel).await.is_err() {
+            return;
+        }
+    }
+    sender.flushed().await;
+}
+
+/// What is needed to understand the master.
+struct Session {
+    worker: WorkerId,
+    /// What the master's numbers mean on this link.
+    functions: HashMap<FunctionId, Arc<str>>,
+    desk: Arc<Desk>,
+    store: Arc<dyn ValueStore>,
+    peers: Arc<Peers>,
+    /// Fetches of inputs; all are aborted when the session ends.
+    fetches: JoinSet<()>,
+}
+
+impl Session {
+    /// Does what the master says, until it says `Shutdown`.
+    async fn obey(&mut self, receiver: &mut LinkReceiver<MasterToWorker>) -> Result<(), WorkerError> {
+        let mut parcels = Vec::new();
+        loop {
+            receiver.receive(&mut parcels).await?;
+            for parcel in parcels.drain(..) {
+                if self.on_message(parcel)?.is_break() {
+                    return Ok(());
+                }
+            }
+            // Fetches that are over are let go of, so that the set does not grow.
+            while self.fetches.try_join_next().is_some() {}
+        }
+    }
+
+    fn on_message(&mut self, parcel: Parcel<MasterToWorker>) -> Result<ControlFlow<()>, WorkerError> {
+        match parcel.message {
+            MasterToWorker::DefineFunction { function, name } => {
+                self.functions.insert(function, name.into());
+            }
+            MasterToWorker::Dispatch { assignments } => self.on_dispatch(assignments, parcel.payloads)?,
+            MasterToWorker::Recall { attempts } => self.desk.recall(&attempts),
+            MasterToWorker::Cancel { attempts } => self.desk.cancel(&attempts),
+            MasterToWorker::Superseded { attempts } => {
+                attempts.into_iter().for_each(|attempt| self.store.remove_made_by(attempt));
+            }
+            MasterToWorker::Free { values } => values.into_iter().for_each(|value| self.store.remove(value)),
+            MasterToWorker::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.peers.lose(worker)),
+            MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn on_dispatch(&mut self, assignments: Vec<Assignment>, payloads: Vec<Bytes>) -> Result<(), WorkerError> {
+        let mut payloads = payloads.into_iter();
+        let orders: Result<Vec<Order>, WorkerError> =
+            assignments.into_iter().map(|assignment| self.order(assignment, &mut payloads)).collect();
+        for (attempt, away) in self.desk.assign(orders?) {
+            self.fetch(attempt, away);
+        }
+        Ok(())
+    }
+
+    fn order(&self, assignment: Assignment, payloads: &mut impl Iterator<Item = Bytes>) -> Result<Order, WorkerError> {
+        let Assignment { attempt, function, inputs, slots, name, partition } = assignment;
+        let Some(function) = self.functions.get(&function).map(Arc::clone) else {
+            return Err(WorkerError::Protocol(format!("{attempt} is to run {function}, which was not defined")));
+        };
+        let name = name.unwrap_or_else(|| Box::from(&*function));
+        let inputs = Inputs::read(inputs, payloads, &*self.store, self.worker);
+        Ok(Order { attempt, function, name, slots, partition, inputs })
+    }
+
+    fn fetch(&mut self, attempt: AttemptId, away: Away) {
+        let (desk, peers) = (Arc::clone(&self.desk), Arc::clone(&self.peers));
+        let fetch = self.fetches.spawn(async move {
+            let fetched = away.fetch(&peers).await;
+            desk.on_fetch_ended(attempt, fetched);
+        });
+        self.desk.on_fetch_begun(attempt, fetch);
+    }
+}

@@ -1,0 +1,8 @@
+//! Real workers in threads of this process, obeying a master that does exactly what each test says.
+mod lending;
+mod master;
+mod queue;
+mod running;
+mod session;
+mod tasks;
+mod values;

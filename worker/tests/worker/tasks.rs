@@ -1,0 +1,104 @@
+//! The tasks these tests run, registered as a macro would do it, and the gates some of them wait at.
+use quiltwork_worker::{Arguments, Output, TaskContext, TaskEntry, TaskError, block_on, lend};
+use std::collections::HashSet;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+static OPEN: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
+static OPENED: Condvar = Condvar::new();
+
+/// Lets everybody through who waits, or will wait, at this gate.
+pub(crate) fn open(gate: u32) {
+    OPEN.lock().unwrap().get_or_insert_default().insert(gate);
+    OPENED.notify_all();
+}
+
+/// Waits at a gate; an answer of `false` means that nobody opened it.
+pub(crate) fn wait_at(gate: u32) -> bool {
+    let closed = |open: &mut Option<HashSet<u32>>| !open.get_or_insert_default().contains(&gate);
+    let guard = OPEN.lock().unwrap();
+    let (_guard, waited) = OPENED.wait_timeout_while(guard, Duration::from_secs(30), closed).unwrap();
+    !waited.timed_out()
+}
+
+inventory::submit! { TaskEntry { name: "test::nothing", signature: "()", run: |_| Output::of(&()) } }
+
+inventory::submit! { TaskEntry { name: "test::add", signature: "(a: u32, b: u32) -> u32", run: |arguments| {
+    Output::of(&(arguments.next::<u32>("a")? + arguments.next::<u32>("b")?))
+} } }
+
+inventory::submit! { TaskEntry { name: "test::join", signature: "(words: Vec<String>) -> String", run: |arguments| {
+    Output::of(&arguments.next::<Vec<String>>("words")?.join(" "))
+} } }
+
+inventory::submit! { TaskEntry { name: "test::parse", signature: "(text: String) -> Result<u32, _>", run: |arguments| {
+    let text: String = arguments.next("text")?;
+    Output::of(&text.parse::<u32>().map_err(|error| TaskError::user(&error))?)
+} } }
+
+inventory::submit! { TaskEntry { name: "test::panic", signature: "(text: String)", run: |arguments| {
+    let text: String = arguments.next("text")?;
+    panic!("no luck with {text}")
+} } }
+
+/// Where `test::panic` panics.
+pub(crate) const PANIC_AT: &str = concat!(file!(), ":");
+
+inventory::submit! { TaskEntry { name: "test::zeros", signature: "(n: u64) -> Vec<u8>", run: |arguments| {
+    Output::of(&vec![0_u8; usize::try_from(arguments.next::<u64>("n")?).expect("small")])
+} } }
+
+inventory::submit! { TaskEntry { name: "test::length", signature: "(bytes: Vec<u8>) -> u64", run: |arguments| {
+    Output::of(&(arguments.next::<Vec<u8>>("bytes")?.len() as u64))
+} } }
+
+inventory::submit! { TaskEntry { name: "test::wait", signature: "(gate: u32) -> bool", run: |arguments| {
+    Output::of(&wait_at(arguments.next("gate")?))
+} } }
+
+inventory::submit! { TaskEntry { name: "test::open", signature: "(gate: u32)", run: |arguments| {
+    open(arguments.next("gate")?);
+    Output::of(&())
+} } }
+
+inventory::submit! { TaskEntry { name: "test::lend_and_wait", signature: "(gates: Vec<u32>) -> bool", run: lend_and_wait } }
+
+/// Lends once for each gate, all at the same time, and waits at all; then opens the gate one above the last.
+fn lend_and_wait(arguments: &mut Arguments) -> Result<Output, TaskError> {
+    let gates: Vec<u32> = arguments.next("gates")?;
+    let lent: Vec<_> = gates.iter().map(|_| lend()).collect();
+    let waited = gates.iter().all(|gate| wait_at(*gate));
+    assert!(lent.iter().all(Option::is_some), "a task can lend");
+    drop(lent);
+    open(gates.last().expect("some gate") + 1);
+    Output::of(&waited)
+}
+
+inventory::submit! { TaskEntry { name: "test::until_cancelled", signature: "()", run: |_| {
+    let context = TaskContext::current().expect("a task has a context");
+    while !context.is_cancelled() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Output::of(&())
+} } }
+
+inventory::submit! { TaskEntry { name: "test::who_am_i", signature: "() -> (String, u32, Option<u32>, u32)", run: |_| {
+    let made = block_on(async {
+        // A spawned future of the task runs in the same context.
+        tokio::spawn(async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let context = TaskContext::current().expect("a task has a context");
+            let name = context.name().to_owned();
+            (name, context.attempt_number(), context.partition(), context.worker().0)
+        }).await.expect("it does not panic")
+    });
+    Output::of(&made)
+} } }
+
+inventory::submit! { TaskEntry { name: "test::count", signature: "(steps: u64, gate: u32)", run: |arguments| {
+    let (steps, gate) = (arguments.next("steps")?, arguments.next("gate")?);
+    let context = TaskContext::current().expect("a task has a context");
+    (1..=steps).for_each(|done| context.progress(done, steps));
+    wait_at(gate);
+    Output::of(&())
+} } }
