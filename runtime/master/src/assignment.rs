@@ -1,0 +1,224 @@
+//! Builds what a worker is sent for one attempt out of the task's record and the places of its inputs; it decides
+//! nothing.
+use crate::orders::DISPATCH_PAYLOADS;
+use crate::payloads::{Payloads, StoredArgument, TaskRecord, share};
+use bytes::Bytes;
+use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Place};
+use quiltwork_protocol::{Holder, INLINE_LIMIT};
+use quiltwork_scheduler::InputSource;
+use quiltwork_types::{AttemptId, ValueId, WorkerId};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// Small inputs travel with the attempt up to this many bytes in all; beyond it they are fetched from the master.
+const INLINE_BUDGET: usize = 8 << 20;
+/// A task that mentions more inputs is told of one holder each, so that its message stays under the frame's limit.
+const MANY_INPUTS: usize = 4096;
+/// Holders named for each input otherwise: enough to spread fetches and to survive a loss.
+const HOLDERS: usize = 4;
+
+/// Builds the assignment of `attempt` and the payloads it refers to. `sources` are the places of the task's inputs in
+/// the order in which its arguments first mention them.
+pub(crate) fn assignment(
+    attempt: AttemptId,
+    record: &TaskRecord,
+    sources: &[InputSource],
+    payloads: &Payloads,
+    address: impl Fn(WorkerId) -> Option<SocketAddr>,
+) -> (Assignment, Vec<Bytes>) {
+    let holders = if record.mentions() > MANY_INPUTS { 1 } else { HOLDERS };
+    let literals = record.arguments.iter().filter(|argument| matches!(argument, StoredArgument::Literal(..))).count();
+    let mut builder = Builder {
+        sources: Sources::new(sources),
+        payloads,
+        address,
+        holders,
+        inline_room: DISPATCH_PAYLOADS.saturating_sub(literals),
+        inline_bytes: INLINE_BUDGET,
+        out: Vec::with_capacity(record.arguments.len()),
+    };
+    let inputs = record.arguments.iter().map(|argument| builder.input(argument)).collect();
+    let label = record.label.as_deref();
+    let assignment = Assignment {
+        attempt,
+        function: record.function.expect("an upload is never dispatched"),
+        inputs,
+        slots: record.slots,
+        name: label.and_then(|label| label.name.clone()),
+        partition: label.and_then(|label| label.partition),
+    };
+    (assignment, builder.out)
+}
+
+/// Names up to `limit` of the places where a value is; the master itself if no worker has it.
+pub(crate) fn holders(
+    source: &InputSource,
+    limit: usize,
+    address: impl Fn(WorkerId) -> Option<SocketAddr>,
+) -> Vec<Holder> {
+    if source.workers.is_empty() {
+        return vec![Holder::Master];
+    }
+    let known = source.workers.iter().filter_map(|worker| Some((*worker, address(*worker)?)));
+    known.take(limit).map(|(worker, address)| Holder::Worker { worker, address }).collect()
+}
+
+struct Builder<'a, F> {
+    sources: Sources<'a>,
+    payloads: &'a Payloads,
+    address: F,
+    holders: usize,
+    inline_room: usize,
+    inline_bytes: usize,
+    out: Vec<Bytes>,
+}
+
+impl<F: Fn(WorkerId) -> Option<SocketAddr>> Builder<'_, F> {
+    fn input(&mut self, argument: &StoredArgument) -> Input {
+        match argument {
+            StoredArgument::Literal(encoding, bytes) => {
+                self.out.push(share(bytes));
+                Input::Literal(*encoding)
+            }
+            StoredArgument::Value(value) => Input::Value(self.value(*value)),
+            StoredArgument::Values(values) => Input::Values(values.iter().map(|value| self.value(*value)).collect()),
+        }
+    }
+
+    fn value(&mut self, value: ValueId) -> InputValue {
+        let source = self.sources.find(value);
+        let encoding = self.payloads.encoding(value).expect("a dispatched task has all its inputs published");
+        let place = if self.inline(value) {
+            Place::Inline
+        } else {
+            Place::Stored { size: source.size, holders: holders(source, self.holders, &self.address) }
+        };
+        InputValue { value, encoding, place }
+    }
+
+    /// Puts the value's bytes beside the message if the master has them and they are small.
+    fn inline(&mut self, value: ValueId) -> bool {
+        let Some((_, bytes)) = self.payloads.held(value) else { return false };
+        if bytes.len() > INLINE_LIMIT.min(self.inline_bytes) || self.inline_room == 0 {
+            return false;
+        }
+        self.inline_room -= 1;
+        self.inline_bytes -= bytes.len();
+        self.out.push(share(bytes));
+        true
+    }
+}
+
+/// Finds the source of each value a task mentions. First mentions come in the order of the sources, which costs one
+/// comparison; only a task that mentions a value again pays for a table.
+struct Sources<'a> {
+    list: &'a [InputSource],
+    next: usize,
+    again: Option<HashMap<ValueId, &'a InputSource>>,
+}
+
+impl<'a> Sources<'a> {
+    const fn new(list: &'a [InputSource]) -> Self {
+        Self { list, next: 0, again: None }
+    }
+
+    fn find(&mut self, value: ValueId) -> &'a InputSource {
+        if let Some(source) = self.list.get(self.next)
+            && source.value == value
+        {
+            self.next += 1;
+            return source;
+        }
+        let list = self.list;
+        let table = self.again.get_or_insert_with(|| list.iter().map(|source| (source.value, source)).collect());
+        table.get(&value).expect("every value a task mentions is among its inputs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payloads::StoredValue;
+    use quiltwork_types::{Encoding, FunctionId, JobId, TaskId};
+
+    const JOB: JobId = JobId(1);
+
+    fn value(index: u32) -> ValueId {
+        ValueId::of(TaskId { job: JOB, index })
+    }
+
+    fn record(arguments: Vec<StoredArgument>) -> TaskRecord {
+        TaskRecord {
+            function: Some(FunctionId(0)),
+            slots: 1,
+            arguments: arguments.into(),
+            label: None,
+            value: StoredValue::Awaited,
+        }
+    }
+
+    fn with_values(held: Vec<StoredValue>) -> Payloads {
+        let mut payloads = Payloads::new(0);
+        payloads.open_job(JOB);
+        for (index, value) in (0..).zip(held) {
+            let task = TaskId { job: JOB, index };
+            payloads.insert(task, record(Vec::new())).unwrap();
+            payloads.set_value(task, value);
+        }
+        payloads
+    }
+
+    fn source(index: u32, workers: &[u32]) -> InputSource {
+        InputSource {
+            value: value(index),
+            size: 1000 + u64::from(index),
+            workers: workers.iter().copied().map(WorkerId).collect(),
+        }
+    }
+
+    fn address(worker: WorkerId) -> Option<SocketAddr> {
+        (worker.0 < 10).then(|| SocketAddr::from(([127, 0, 0, 1], 4000 + u16::try_from(worker.0).unwrap())))
+    }
+
+    const ATTEMPT: AttemptId = AttemptId { task: TaskId { job: JOB, index: 99 }, number: 2 };
+
+    #[test]
+    fn each_argument_names_where_its_value_is() {
+        let payloads = with_values(vec![
+            StoredValue::Here(Encoding::Raw, Bytes::from_static(b"small")),
+            StoredValue::AtWorkers(Encoding::Raw),
+            StoredValue::Here(Encoding::Raw, Bytes::from(vec![7; INLINE_LIMIT + 1])),
+        ]);
+        let record = record(vec![
+            StoredArgument::Value(value(1)),
+            StoredArgument::Literal(Encoding::Raw, Bytes::from_static(b"literal")),
+            StoredArgument::Values([value(0), value(2), value(0)].into()),
+        ]);
+        let sources = [source(1, &[3, 77]), source(0, &[]), source(2, &[])];
+        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, address);
+
+        let holders = vec![Holder::Worker { worker: WorkerId(3), address: address(WorkerId(3)).unwrap() }];
+        assert_eq!(assignment.inputs[0].values()[0].place, Place::Stored { size: 1001, holders });
+        let places: Vec<_> = assignment.inputs[2].values().iter().map(|input| input.place.clone()).collect();
+        let at_master = Place::Stored { size: 1002, holders: vec![Holder::Master] };
+        assert_eq!(places, [Place::Inline, at_master, Place::Inline]);
+        assert_eq!(out, [&b"literal"[..], b"small", b"small"]);
+        assert_eq!(assignment.payloads(), out.len());
+    }
+
+    #[test]
+    fn more_small_inputs_than_a_frame_holds_are_fetched_from_the_master() {
+        let count = u32::try_from(DISPATCH_PAYLOADS).unwrap() + 5;
+        let held = || StoredValue::Here(Encoding::Raw, Bytes::from_static(b"x"));
+        let payloads = with_values((0..count).map(|_| held()).collect());
+        let record = record(vec![
+            StoredArgument::Literal(Encoding::Raw, Bytes::from_static(b"literal")),
+            StoredArgument::Values((0..count).map(value).collect()),
+        ]);
+        let sources: Vec<_> = (0..count).map(|index| source(index, &[])).collect();
+        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, address);
+        assert_eq!(out.len(), DISPATCH_PAYLOADS);
+        let stored = assignment.inputs[1].values().iter().filter(|input| input.place != Place::Inline).count();
+        assert_eq!(stored, 6);
+    }
+}

@@ -1,0 +1,95 @@
+//! Turns outcomes and questions into what a client is told, out of what the master knows at that moment; it changes
+//! nothing.
+use crate::assignment::holders;
+use crate::functions::Functions;
+use crate::master::{Master, Seat};
+use crate::outbox::Materialize;
+use crate::payloads::{Payloads, StoredValue, share};
+use bytes::Bytes;
+use quiltwork_protocol::INLINE_LIMIT;
+use quiltwork_protocol::client_to_master::Question;
+use quiltwork_protocol::master_to_client::{Answer, End};
+use quiltwork_scheduler::{InputSource, Outcome, Scheduler};
+use quiltwork_types::{TaskFailure, TaskId, WorkerId, WorkerInfo};
+use std::collections::HashMap;
+
+/// Holders named to a client: enough to survive a loss without asking again.
+const HOLDERS: usize = 4;
+
+/// What is needed to tell a client something.
+pub(crate) struct Teller<'a> {
+    scheduler: &'a Scheduler,
+    payloads: &'a Payloads,
+    functions: &'a Functions,
+    workers: &'a HashMap<WorkerId, Seat>,
+}
+
+impl<'a> Teller<'a> {
+    /// Tells what this master knows.
+    pub(crate) const fn of(master: &'a Master) -> Self {
+        let Master { scheduler, payloads, functions, workers, .. } = master;
+        Self { scheduler, payloads, functions, workers }
+    }
+
+    /// Fills in what the scheduler cannot know of a failure: why the master refused the task in which it began, and the
+    /// name people know that task by. While the failure is told, not later: the task may be forgotten then.
+    pub(crate) fn complete(&self, failure: &mut Box<TaskFailure>) {
+        let Some(record) = self.payloads.record(failure.origin) else { return };
+        if let StoredValue::Refused(refusal) = &record.value {
+            failure.clone_from(refusal);
+        }
+        if !failure.name.is_empty() {
+            return;
+        }
+        let own = record.label.as_ref().and_then(|label| label.name.as_deref());
+        let name = own.or_else(|| record.function.map(|function| self.functions.name(function)));
+        name.unwrap_or_default().clone_into(&mut failure.name);
+    }
+
+    /// Every worker that has joined and is not lost.
+    pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
+        let overviews = self.scheduler.workers().filter_map(|overview| {
+            let seat = self.workers.get(&overview.worker)?;
+            Some(WorkerInfo {
+                worker: overview.worker,
+                pid: seat.pid,
+                capacity: overview.capacity,
+                assigned: overview.assigned,
+                running: overview.running,
+                held_bytes: overview.held_bytes,
+            })
+        });
+        overviews.collect()
+    }
+
+    /// A value that is gone meanwhile is told when it is back, or when it is known to be lost.
+    fn finished(&self, source: &InputSource) -> Option<(End, Option<Bytes>)> {
+        let value = source.value;
+        if let Some((encoding, bytes)) = self.payloads.held(value) {
+            if bytes.len() <= INLINE_LIMIT {
+                return Some((End::Inline(encoding), Some(share(bytes))));
+            }
+        } else if source.workers.is_empty() {
+            return None;
+        }
+        let encoding = self.payloads.encoding(value)?;
+        let holders = holders(source, HOLDERS, |worker| self.workers.get(&worker).map(|seat| seat.address));
+        (!holders.is_empty()).then(|| (End::Stored { encoding, size: source.size, holders }, None))
+    }
+}
+
+impl Materialize for Teller<'_> {
+    fn end(&self, _task: TaskId, outcome: Outcome) -> Option<(End, Option<Bytes>)> {
+        match outcome {
+            Outcome::Finished(source) => self.finished(&source),
+            Outcome::Failed(failure) => Some((End::Failed(*failure), None)),
+        }
+    }
+
+    fn answer(&self, question: Question) -> Answer {
+        match question {
+            Question::Workers => Answer::Workers(self.workers()),
+            Question::Story(task) => Answer::Story(self.scheduler.state(task).zip(self.scheduler.story(task))),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What the master keeps of tasks beside the scheduler's states: argument bytes, small results, uploads; it decides
+//! nothing and knows no links.
+use bytes::Bytes;
+use quiltwork_types::{Encoding, FunctionId, JobId, TaskFailure, TaskId, ValueId};
+use std::collections::HashMap;
+
+/// Bytes above this keep the buffer they were read into; smaller ones are copied out, so that they do not pin it.
+const COPY_LIMIT: usize = 64 * 1024;
+/// Payloads up to this are copied for each sending: cheaper than the counter that sharing would leave with each value.
+const SHARE_ABOVE: usize = 256;
+
+/// Everything the master holds for one task. There is one per task, so it is kept small.
+pub(crate) struct TaskRecord {
+    /// What runs; `None` for an upload or a refused task.
+    pub(crate) function: Option<FunctionId>,
+    /// How many slots it occupies while it runs.
+    pub(crate) slots: u32,
+    /// One per parameter of the function.
+    pub(crate) arguments: Box<[StoredArgument]>,
+    /// What few tasks have.
+    pub(crate) label: Option<Box<Label>>,
+    /// How far its value is.
+    pub(crate) value: StoredValue,
+}
+
+/// The rarely used options of a task.
+#[derive(Default)]
+pub(crate) struct Label {
+    /// What people call it.
+    pub(crate) name: Option<Box<str>>,
+    /// Which partition of a data set it works on.
+    pub(crate) partition: Option<u32>,
+}
+
+/// One argument, with its bytes if it has any.
+pub(crate) enum StoredArgument {
+    /// The bytes themselves.
+    Literal(Encoding, Bytes),
+    /// The result of another task.
+    Value(ValueId),
+    /// A list made of the results of other tasks.
+    Values(Box<[ValueId]>),
+}
+
+/// What the master knows of a task's value.
+pub(crate) enum StoredValue {
+    /// Nothing yet.
+    Awaited,
+    /// An upload of that many bytes was announced.
+    Announced(Encoding, u64),
+    /// Workers hold it.
+    AtWorkers(Encoding),
+    /// The master holds it.
+    Here(Encoding, Bytes),
+    /// There will be none, for a reason the scheduler does not know.
+    Refused(Box<TaskFailure>),
+}
+
+impl TaskRecord {
+    /// A task the client was wrong to submit, or an upload that went wrong.
+    pub(crate) fn refused(failure: Box<TaskFailure>) -> Self {
+        Self::without_function(StoredValue::Refused(failure))
+    }
+
+    /// An upload that is still to come.
+    pub(crate) fn announced(encoding: Encoding, size: u64) -> Self {
+        Self::without_function(StoredValue::Announced(encoding, size))
+    }
+
+    fn without_function(value: StoredValue) -> Self {
+        Self { function: None, slots: 0, arguments: Box::default(), label: None, value }
+    }
+
+    /// How often the arguments mention a value.
+    pub(crate) fn mentions(&self) -> usize {
+        let mentions = self.arguments.iter().map(|argument| match argument {
+            StoredArgument::Literal(..) => 0,
+            StoredArgument::Value(_) => 1,
+            StoredArgument::Values(values) => values.len(),
+        });
+        mentions.sum()
+    }
+
+    /// Bytes of the arguments' literals.
+    pub(crate) fn literal_bytes(&self) -> usize {
+        let literals = self.arguments.iter().map(|argument| match argument {
+            StoredArgument::Literal(_, bytes) => bytes.len(),
+            _ => 0,
+        });
+        literals.sum()
+    }
+
+    /// Bytes that count against the limit: literals, and an upload from its announcement on.
+    fn counted_bytes(&self) -> u64 {
+        self.literal_bytes() as u64 + self.uploaded_bytes()
+    }
+
+    fn uploaded_bytes(&self) -> u64 {
+        match &self.value {
+            StoredValue::Announced(_, size) => *size,
+            StoredValue::Here(_, bytes) if self.function.is_none() => bytes.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+/// The records of one job.
+#[derive(Default)]
+struct JobRecords {
+    tasks: HashMap<u32, TaskRecord>,
+    counted: u64,
+}
+
+/// The records of all jobs and the bytes they count for.
+pub(crate) struct Payloads {
+    jobs: HashMap<JobId, JobRecords>,
+    counted: u64,
+    limit: u64,
+}
+
+impl Payloads {
+    /// An empty table that takes literals and uploads of up to `limit` bytes.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { jobs: HashMap::new(), counted: 0, limit }
+    }
+
+    /// Makes room for a job.
+    pub(crate) fn open_job(&mut self, job: JobId) {
+        self.jobs.entry(job).or_default();
+    }
+
+    /// Drops everything of a job.
+    pub(crate) fn close_job(&mut self, job: JobId) {
+        if let Some(records) = self.jobs.remove(&job) {
+            self.counted -= records.counted;
+        }
+    }
+
+    /// How many tasks of the job have a record.
+    pub(crate) fn task_count(&self, job: JobId) -> usize {
+        self.jobs.get(&job).map_or(0, |records| records.tasks.len())
+    }
+
+    /// The record of a task, if there is one.
+    pub(crate) fn record(&self, task: TaskId) -> Option<&TaskRecord> {
+        self.jobs.get(&task.job)?.tasks.get(&task.index)
+    }
+
+    /// Keeps a record. Its job is open and has no record of that number.
+    ///
+    /// # Errors
+    /// The bytes that are free, if the record counts for more: then it was not kept.
+    pub(crate) fn insert(&mut self, task: TaskId, record: TaskRecord) -> Result<(), u64> {
+        let bytes = record.counted_bytes();
+        let free = self.limit - self.counted;
+        if bytes > free {
+            return Err(free);
+        }
+        let records = self.jobs.get_mut(&task.job).expect("a job has its table from its arrival to its end");
+        records.counted += bytes;
+        self.counted += bytes;
+        records.tasks.insert(task.index, record);
+        Ok(())
+    }
+
+    /// Notes what became of a task's value. An upload has the size that was announced.
+    pub(crate) fn set_value(&mut self, task: TaskId, value: StoredValue) {
+        let Some(records) = self.jobs.get_mut(&task.job) else { return };
+        let Some(record) = records.tasks.get_mut(&task.index) else { return };
+        let before = record.uploaded_bytes();
+        record.value = value;
+        let freed = before - record.uploaded_bytes();
+        records.counted -= freed;
+        self.counted -= freed;
+    }
+
+    /// Drops the master's bytes of a value; how to read it stays known, should a worker have it too.
+    pub(crate) fn free(&mut self, value: ValueId) {
+        if let Some(StoredValue::Here(encoding, _)) = self.record(value.task).map(|record| &record.value) {
+            let encoding = *encoding;
+            self.set_value(value.task, StoredValue::AtWorkers(encoding));
+        }
+    }
+
+    /// Drops all that is known of a task.
+    pub(crate) fn forget(&mut self, task: TaskId) {
+        let Some(records) = self.jobs.get_mut(&task.job) else { return };
+        let Some(record) = records.tasks.remove(&task.index) else { return };
+        let bytes = record.counted_bytes();
+        records.counted -= bytes;
+        self.counted -= bytes;
+    }
+
+    /// The bytes of a value the master holds.
+    pub(crate) fn held(&self, value: ValueId) -> Option<(Encoding, &Bytes)> {
+        match &self.record(value.task)?.value {
+            StoredValue::Here(encoding, bytes) if value.output == 0 => Some((*encoding, bytes)),
+            _ => None,
+        }
+    }
+
+    /// How to read a published value, wherever its bytes are.
+    pub(crate) fn encoding(&self, value: ValueId) -> Option<Encoding> {
+        match &self.record(value.task)?.value {
+            StoredValue::AtWorkers(encoding) | StoredValue::Here(encoding, _) => Some(*encoding),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes of their own if they are a small part of a large read buffer.
+pub(crate) fn detach(bytes: Bytes) -> Bytes {
+    if bytes.len() <= COPY_LIMIT { Bytes::copy_from_slice(&bytes) } else { bytes }
+}
+
+/// The same bytes for one more reader.
+pub(crate) fn share(bytes: &Bytes) -> Bytes {
+    if bytes.len() <= SHARE_ABOVE { Bytes::copy_from_slice(bytes) } else { bytes.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: JobId = JobId(1);
+
+    fn task(index: u32) -> TaskId {
+        TaskId { job: JOB, index }
+    }
+
+    fn with_literal(bytes: &'static [u8]) -> TaskRecord {
+        TaskRecord {
+            function: Some(FunctionId(0)),
+            slots: 1,
+            arguments: Box::new([StoredArgument::Literal(Encoding::Raw, Bytes::from_static(bytes))]),
+            label: None,
+            value: StoredValue::Awaited,
+        }
+    }
+
+    #[test]
+    fn literals_and_uploads_share_one_limit_and_give_it_back() {
+        let mut payloads = Payloads::new(10);
+        payloads.open_job(JOB);
+        payloads.insert(task(0), with_literal(b"1234")).unwrap();
+        assert_eq!(payloads.insert(task(1), TaskRecord::announced(Encoding::Raw, 7)), Err(6));
+        payloads.insert(task(1), TaskRecord::announced(Encoding::Raw, 6)).unwrap();
+        payloads.set_value(task(1), StoredValue::Here(Encoding::Raw, Bytes::from_static(b"123456")));
+        assert_eq!(payloads.insert(task(2), with_literal(b"1")), Err(0));
+
+        payloads.free(ValueId::of(task(1)));
+        payloads.insert(task(2), with_literal(b"123456")).unwrap();
+        payloads.forget(task(0));
+        payloads.insert(task(3), with_literal(b"1234")).unwrap();
+        payloads.close_job(JOB);
+        payloads.open_job(JOB);
+        payloads.insert(task(0), with_literal(b"1234567890")).unwrap();
+    }
+
+    #[test]
+    fn a_small_result_counts_against_no_limit() {
+        let mut payloads = Payloads::new(4);
+        payloads.open_job(JOB);
+        payloads.insert(task(0), with_literal(b"1234")).unwrap();
+        payloads.set_value(task(0), StoredValue::Here(Encoding::Raw, Bytes::from_static(b"a result")));
+        assert_eq!(payloads.held(ValueId::of(task(0))).unwrap().1.as_ref(), b"a result");
+        payloads.free(ValueId::of(task(0)));
+        assert_eq!(payloads.held(ValueId::of(task(0))), None);
+        payloads.forget(task(0));
+        payloads.insert(task(1), with_literal(b"4321")).unwrap();
+    }
+
+    #[test]
+    fn a_record_stays_small() {
+        assert!(size_of::<TaskRecord>() <= 88, "{} bytes", size_of::<TaskRecord>());
+    }
+}

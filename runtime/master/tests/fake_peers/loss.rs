@@ -1,0 +1,75 @@
+//! Peers that go: what they held goes on elsewhere, or is stopped.
+use crate::harness::{Cluster, FakeWorker, within};
+use quiltwork_protocol::MasterToWorker;
+use quiltwork_protocol::master_to_client::End;
+use quiltwork_types::AttemptId;
+
+/// Starts a task on the first worker, then adds a second one.
+async fn two_workers(cluster: &Cluster) -> (FakeWorker, AttemptId, FakeWorker, crate::harness::FakeClient) {
+    let mut first = cluster.worker_with(7001, 11).await.unwrap();
+    let client = cluster.client().await;
+    client.submit(0, Vec::new(), Vec::new());
+    let attempt = first.attempt().await;
+    let second = cluster.worker_with(7002, 22).await.unwrap();
+    (first, attempt, second, client)
+}
+
+#[tokio::test]
+async fn a_lost_workers_task_goes_to_another_as_the_next_attempt() {
+    let cluster = Cluster::start();
+    let (first, attempt, mut second, mut client) = two_workers(&cluster).await;
+    first.peer.connection.close("pulled the plug");
+    let again = second.attempt().await;
+    assert_eq!((again.task, again.number), (attempt.task, attempt.number + 1));
+    second.finish_inline(again, b"done");
+    assert_eq!(client.end().await.2.unwrap(), "done");
+}
+
+#[tokio::test]
+async fn the_end_of_a_process_counts_although_its_connection_is_silent() {
+    let cluster = Cluster::start();
+    let (mut first, attempt, mut second, _client) = two_workers(&cluster).await;
+    std::thread::scope(|scope| {
+        // From another thread, as a supervisor's.
+        scope.spawn(|| {
+            cluster.master.process_ended(33, "of somebody else".to_owned());
+            cluster.master.process_ended(11, "signal 9 (SIGKILL)".to_owned());
+        });
+    });
+    let again = second.attempt().await;
+    assert_eq!((again.task, again.number), (attempt.task, attempt.number + 1));
+    let reason = first.peer.closed().await.to_string();
+    assert!(reason.contains("signal 9 (SIGKILL)"), "{reason}");
+    let pids: Vec<_> = cluster.master.workers().iter().map(|worker| worker.pid).collect();
+    assert_eq!(pids, [22]);
+}
+
+#[tokio::test]
+async fn a_lost_value_is_made_again_and_told_again() {
+    let cluster = Cluster::start();
+    let (first, attempt, mut second, mut client) = two_workers(&cluster).await;
+    first.finish_stored(attempt, 500_000);
+    assert!(matches!(client.end().await.1, End::Stored { .. }));
+    first.peer.connection.close("pulled the plug");
+    let again = second.attempt().await;
+    second.finish_inline(again, b"smaller now");
+    assert_eq!(client.end().await.2.unwrap(), "smaller now");
+}
+
+#[tokio::test]
+async fn the_tasks_of_a_client_that_goes_are_cancelled_and_nobody_elses() {
+    let cluster = Cluster::start();
+    let (mut first, attempt, mut second, client) = two_workers(&cluster).await;
+    let mut stays = cluster.client().await;
+    stays.submit(0, Vec::new(), Vec::new());
+    let other = second.attempt().await;
+    client.peer.connection.close("has seen enough");
+    let cancelled = first.hear(|parcel| match parcel.message {
+        MasterToWorker::Cancel { attempts } => Some(attempts),
+        _ => None,
+    });
+    assert_eq!(cancelled.await, [attempt]);
+    second.finish_inline(other, b"done");
+    assert_eq!(within(stays.end()).await.2.unwrap(), "done");
+    assert_ne!(cluster.client().await.job, client.job, "a job's number is never used again");
+}

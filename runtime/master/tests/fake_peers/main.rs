@@ -1,0 +1,7 @@
+//! A real master on loopback and fake peers that speak the protocol by hand: what each side is told, and when.
+mod dispatch;
+mod harness;
+mod limits;
+mod loss;
+mod misbehaviour;
+mod values;
