@@ -23,14 +23,16 @@ pub enum Action {
         /// Which attempt.
         attempt: AttemptId,
     },
-    /// Tell a worker that nobody wants this attempt any more. No answer is needed.
+    /// Tell a worker that nobody wants this attempt any more. Its place counts as taken until the worker says that
+    /// it is over, with the same one message that ends any attempt: finished, failed, returned or inputs missing.
     Cancel {
         /// Whom.
         worker: WorkerId,
         /// Which attempt.
         attempt: AttemptId,
     },
-    /// Tell a worker that its completion came second (or too late, or for nobody) and changed nothing.
+    /// Tell a worker that its completion came second (or too late, or for nobody) and changed nothing: it may drop
+    /// the value. Never sent to a worker that counts as a holder of that value.
     Supersede {
         /// Whom.
         worker: WorkerId,
@@ -63,7 +65,8 @@ pub enum Action {
         /// Which value.
         value: ValueId,
     },
-    /// Nothing will ever be asked about this task again: its argument bytes may go.
+    /// Nothing will ever be asked about this task again: its argument bytes may go. Also the answer to a task that is
+    /// submitted to a closed job.
     Forget {
         /// Which task.
         task: TaskId,

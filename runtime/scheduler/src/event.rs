@@ -2,7 +2,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
-use quiltwork_types::{AttemptId, Epoch, JobId, LossReason, Resources, TaskFailure, TaskId, TaskSpec, ValueId, WorkerId};
+use quiltwork_types::{
+    AttemptId, Epoch, JobId, LossReason, Resources, TaskFailure, TaskId, TaskSpec, ValueId, WorkerId,
+};
 
 /// What happened outside.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +25,7 @@ pub enum Event {
     },
     /// A job wants more tasks. An input must be known already or stand earlier in the same list.
     TasksSubmitted {
-        /// The tasks, all of one job, inputs before consumers.
+        /// The tasks, all of one job, inputs before consumers. A number that was used before is ignored.
         tasks: Vec<TaskSpec>,
     },
     /// The bytes of a value the client uploads (`TaskSpec::function` is `None`) have arrived at the master.

@@ -1,0 +1,27 @@
+//! Tasks a client does not want any more, and jobs whose client is gone.
+use crate::scheduler::{Scheduler, Turn};
+use alloc::sync::Arc;
+use quiltwork_types::{FailureKind, JobId, TaskFailure, TaskId};
+
+impl Scheduler {
+    /// Stops the tasks and all unfinished tasks that need them. A finished task stays finished.
+    pub(crate) fn on_cancel_requested(&mut self, tasks: &[TaskId]) {
+        for &task in tasks {
+            let Some(key) = self.tasks.find(task) else { continue };
+            let task = &self.tasks[key];
+            let failure = Arc::new(TaskFailure::new(FailureKind::Cancelled, task.id, "its client asked for it"));
+            if task.is_unfinished() {
+                self.unsettled.failing.push((key, failure));
+            } else {
+                self.fail_consumers(key, &failure);
+            }
+        }
+    }
+
+    /// Everything of the job goes. Attempts keep their place until their workers say that they are over.
+    pub(crate) fn on_job_closed(&mut self, turn: &mut Turn<'_>, job: JobId) {
+        for key in self.tasks.close(job) {
+            self.erase(turn, key);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Waiting for time: pauses between retries, and tasks that hope for a worker that could hold them.
+use crate::scheduler::{Scheduler, Turn};
+use crate::task::{Key, Phase};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use quiltwork_types::{FailureKind, Resources, TaskFailure, Time};
+
+impl Scheduler {
+    /// Looks at everything that is due, whatever the event was.
+    pub(crate) fn on_time(&mut self, turn: &mut Turn<'_>) {
+        while let Some(&(due, key)) = self.timers.first() {
+            if due > turn.now {
+                break;
+            }
+            self.timers.pop_first();
+            if matches!(self.tasks[key].phase, Phase::Pausing { .. }) {
+                self.begin(turn, key);
+            } else if !self.workers.is_empty() {
+                self.despair(key);
+            }
+        }
+    }
+
+    /// Looks at a new task's resources. Nobody can hold it: it fails as soon as the patience is over, counted from
+    /// now. As long as there are no workers at all, that says nothing.
+    pub(crate) fn check_hope(&mut self, turn: &Turn<'_>, key: Key) {
+        let task = &mut self.tasks[key];
+        if self.shapes[task.shape].able == 0 {
+            task.hoping = true;
+            self.shapes.hope(task.shape, key);
+            if !self.workers.is_empty() {
+                self.await_patience(turn, key);
+            }
+        }
+    }
+
+    /// A worker joined: tasks it could hold are fine, whatever becomes of it; the others have been waiting for nothing
+    /// or go on waiting until their patience is over.
+    pub(crate) fn restore_hope(&mut self, turn: &Turn<'_>, capacity: &Resources) {
+        for key in self.shapes.worker_joined(capacity) {
+            self.tasks[key].hoping = false;
+            let due = self.end_of_patience(key);
+            self.timers.remove(&(due, key));
+        }
+        let still_hoping: Vec<Key> = self.shapes.iter().flat_map(|(_, shape)| shape.hoping.iter().copied()).collect();
+        for key in still_hoping {
+            self.await_patience(turn, key);
+        }
+    }
+
+    pub(crate) fn stop_hoping(&mut self, key: Key) {
+        let task = &mut self.tasks[key];
+        if core::mem::take(&mut task.hoping) {
+            let shape = task.shape;
+            self.shapes.give_up_hope(shape, key);
+            let due = self.end_of_patience(key);
+            self.timers.remove(&(due, key));
+        }
+    }
+
+    fn await_patience(&mut self, turn: &Turn<'_>, key: Key) {
+        let due = self.end_of_patience(key);
+        if due > turn.now {
+            self.timers.insert((due, key));
+        } else {
+            self.despair(key);
+        }
+    }
+
+    pub(crate) fn end_of_patience(&self, key: Key) -> Time {
+        self.tasks[key].story.submitted() + self.config.resource_patience
+    }
+
+    fn despair(&mut self, key: Key) {
+        let task = &self.tasks[key];
+        let wanted = &self.shapes[task.shape].wanted;
+        let largest = listed(wanted, self.workers.largest());
+        let message = format!("it asks for {}; the most any worker has is {largest}", listed(wanted, wanted));
+        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message)
+            .with_hint("ask for less, or start a worker that has it before the task is submitted");
+        self.unsettled.failing.push((key, Arc::new(failure)));
+    }
+}
+
+/// What `has` has of everything `wanted` asks for, in words.
+fn listed(wanted: &Resources, has: &Resources) -> String {
+    let mut parts = alloc::vec![format!("{} slots", has.slots)];
+    if wanted.memory > 0 {
+        parts.push(format!("{} bytes of memory", has.memory));
+    }
+    parts.extend(wanted.named.iter().map(|r| format!("{} of `{}`", has.amount(&r.name), r.name)));
+    parts.join(", ").to_string()
+}

@@ -1,0 +1,204 @@
+//! One worker: its capacity, the attempts it was given and what they take up. Other workers do not exist here.
+use crate::queue::Caution;
+use crate::shapes::{Shape, ShapeId};
+use crate::task::Key;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use quiltwork_types::{AttemptId, Resources};
+
+/// A joined worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) capacity: Resources,
+    /// Attempts it was given and has not ended, including those nobody wants any more.
+    pub(crate) seats: BTreeMap<AttemptId, Seat>,
+    /// What the seats add up to.
+    pub(crate) load: Load,
+    /// Bytes of memory the seats have reserved.
+    pub(crate) used_memory: u64,
+    /// What the seats have reserved of each of `capacity.named`.
+    pub(crate) used_named: Vec<u64>,
+    /// Published values it holds.
+    pub(crate) held: BTreeSet<Key>,
+    /// Wide enough for the sum of any sizes a worker may claim.
+    pub(crate) held_bytes: u128,
+}
+
+/// The place of one attempt at a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat {
+    /// The task; its key may be used by another task once the seat is `unwanted`.
+    pub(crate) task: Key,
+    pub(crate) shape: ShapeId,
+    pub(crate) slots: u32,
+    /// Expected run time in nanoseconds when it was assigned.
+    pub(crate) estimate: u64,
+    pub(crate) caution: Caution,
+    /// Position among all assignments.
+    pub(crate) order: u64,
+    /// The worker said that it runs.
+    pub(crate) started: bool,
+    /// It waits for other tasks and has lent its slots.
+    pub(crate) lent: bool,
+    /// It was asked back and has not answered.
+    pub(crate) recalled: bool,
+    /// Its task may be recalled at all.
+    pub(crate) movable: bool,
+    /// Its task was cancelled; the place is taken until the worker says that it is over.
+    pub(crate) unwanted: bool,
+}
+
+/// Sums over the seats of a worker. A lending seat counts only in `lending`, `running` and `given`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Seats.
+    pub(crate) given: u64,
+    /// Seats whose function was entered.
+    pub(crate) running: u64,
+    pub(crate) lending: u64,
+    /// Seats that want the worker for themselves.
+    pub(crate) alone: u64,
+    /// Slots; may exceed what the worker has.
+    pub(crate) slots: u64,
+    /// Of those, of seats that have not started.
+    pub(crate) unstarted_slots: u64,
+    /// Of those, the ones that could be recalled.
+    pub(crate) movable_slots: u64,
+    /// Slots of seats that are asked back.
+    pub(crate) recalled_slots: u64,
+    /// Expected run time times slots, in nanoseconds.
+    pub(crate) work: u64,
+    /// Of that, of seats that have not started.
+    pub(crate) unstarted_work: u64,
+}
+
+impl Load {
+    pub(crate) fn add(&mut self, seat: &Seat) {
+        self.count(seat, |sum, part| *sum += part);
+    }
+
+    fn subtract(&mut self, seat: &Seat) {
+        self.count(seat, |sum, part| *sum -= part);
+    }
+
+    /// The one place that says which sums a seat is part of.
+    fn count(&mut self, seat: &Seat, change: impl Fn(&mut u64, u64)) {
+        change(&mut self.given, 1);
+        change(&mut self.running, u64::from(seat.started));
+        if seat.lent {
+            change(&mut self.lending, 1);
+            return;
+        }
+        let slots = u64::from(seat.slots);
+        let work = seat.estimate.saturating_mul(slots).min(LARGEST_WORK);
+        change(&mut self.alone, u64::from(seat.caution == Caution::Alone));
+        change(&mut self.slots, slots);
+        change(&mut self.work, work);
+        if !seat.started {
+            change(&mut self.unstarted_slots, slots);
+            change(&mut self.unstarted_work, work);
+        }
+        if seat.recalled {
+            change(&mut self.recalled_slots, slots);
+        } else if !seat.started && seat.movable && !seat.unwanted {
+            change(&mut self.movable_slots, slots);
+        }
+    }
+}
+
+/// What one seat counts at most, so that the sum over 2^16 seats fits into 64 bits.
+const LARGEST_WORK: u64 = 1 << 47;
+
+impl Worker {
+    pub(crate) fn new(capacity: Resources) -> Self {
+        let used_named = capacity.named.iter().map(|_| 0).collect();
+        Self {
+            capacity,
+            seats: BTreeMap::new(),
+            load: Load::default(),
+            used_memory: 0,
+            used_named,
+            held: BTreeSet::new(),
+            held_bytes: 0,
+        }
+    }
+
+    pub(crate) fn sit(&mut self, attempt: AttemptId, seat: Seat, shape: &Shape) {
+        self.load.add(&seat);
+        self.used_memory += shape.wanted.memory;
+        self.for_named(shape, |used, amount| *used += amount);
+        self.seats.insert(attempt, seat);
+    }
+
+    pub(crate) fn stand_up(&mut self, attempt: AttemptId, shape: &Shape) {
+        if let Some(seat) = self.seats.remove(&attempt) {
+            self.load.subtract(&seat);
+            self.used_memory -= shape.wanted.memory;
+            self.for_named(shape, |used, amount| *used -= amount);
+        }
+    }
+
+    pub(crate) fn change_seat(&mut self, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {
+        if let Some(seat) = self.seats.get_mut(&attempt) {
+            self.load.subtract(seat);
+            change(seat);
+            self.load.add(seat);
+        }
+    }
+
+    fn for_named(&mut self, shape: &Shape, change: impl Fn(&mut u64, u64)) {
+        for wanted in &shape.wanted.named {
+            if let Some(i) = self.capacity.named.iter().position(|has| has.name == wanted.name) {
+                change(&mut self.used_named[i], wanted.amount);
+            }
+        }
+    }
+
+    pub(crate) fn free_slots(&self) -> u64 {
+        u64::from(self.capacity.slots).saturating_sub(self.load.slots)
+    }
+
+    /// Whether the slots are free; none at all are free of a worker that has more given than slots.
+    pub(crate) fn has_free_slots(&self, wanted: u32) -> bool {
+        self.load.slots + u64::from(wanted) <= u64::from(self.capacity.slots)
+    }
+
+    pub(crate) const fn has_free_memory(&self, wanted: u64) -> bool {
+        self.capacity.memory.saturating_sub(self.used_memory) >= wanted
+    }
+
+    pub(crate) fn has_free_named(&self, name: &str, wanted: u64) -> bool {
+        let index = self.capacity.named.iter().position(|has| *has.name == *name);
+        index.is_some_and(|i| self.capacity.named[i].amount.saturating_sub(self.used_named[i]) >= wanted)
+    }
+
+    /// Whether everything but the slots is free.
+    pub(crate) fn has_reservable(&self, wanted: &Resources) -> bool {
+        self.has_free_memory(wanted.memory) && wanted.named.iter().all(|r| self.has_free_named(&r.name, r.amount))
+    }
+
+    /// Expected work per slot that waits behind the running attempts, in nanoseconds. Attempts that have not started
+    /// count only as far as they exceed the slots: the others are merely on their way.
+    pub(crate) fn work_ahead(&self) -> u64 {
+        let excess = self.load.slots.saturating_sub(self.capacity.slots.into()).min(self.load.unstarted_slots);
+        let waiting = u128::from(self.load.unstarted_work) * u128::from(excess);
+        let per_slot = waiting / u128::from(self.load.unstarted_slots.max(1)) / u128::from(self.capacity.slots.max(1));
+        u64::try_from(per_slot).expect("a share of the work fits where the work does")
+    }
+
+    /// Expected time until a slot is free, in nanoseconds.
+    pub(crate) fn expected_wait(&self) -> u64 {
+        if self.free_slots() > 0 { 0 } else { self.load.work / u64::from(self.capacity.slots.max(1)) }
+    }
+
+    /// Slots of attempts that wait behind the running ones and could run elsewhere.
+    pub(crate) fn surplus(&self) -> u64 {
+        let staying = self.load.slots.saturating_sub(self.load.recalled_slots);
+        staying.saturating_sub(self.capacity.slots.into()).min(self.load.movable_slots)
+    }
+
+    /// Whether nothing was given to it but attempts that wait for others.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.load.given == self.load.lending
+    }
+}

@@ -1,0 +1,180 @@
+//! The record of one task: what it asks for, where it stands and what hangs on it. Rules that span tasks are elsewhere.
+use crate::shapes::ShapeId;
+use crate::story::Story;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use quiltwork_types::{AttemptId, FunctionId, TaskFailure, TaskId, TaskState, Time, ValueId, WorkerId};
+use smallvec::SmallVec;
+
+/// Where a record lives in the table of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(pub(crate) u32);
+
+/// The far end of a dependency: a record, and the place in its list that points back here. Both ends know each other,
+/// so that one can be taken out of the other's list without a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) task: Key,
+    pub(crate) slot: u32,
+}
+
+/// A task the scheduler remembers.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    /// Position among all submissions.
+    pub(crate) order: u64,
+    /// `None` for an upload.
+    pub(crate) function: Option<FunctionId>,
+    pub(crate) name: Option<Box<str>>,
+    /// What it consumes, in the order of `TaskSpec::inputs`; empty once `lineage_dropped`.
+    pub(crate) inputs: Box<[Edge]>,
+    /// The tasks that consume its value or might once more, when theirs must be recomputed.
+    pub(crate) consumers: SmallVec<[Edge; 2]>,
+    pub(crate) story: Story,
+    pub(crate) phase: Phase,
+    /// One line per death of a worker that held it since its last result.
+    pub(crate) deaths: Option<Box<Deaths>>,
+    pub(crate) shape: ShapeId,
+    pub(crate) priority: i32,
+    /// Length of the longest chain of inputs that leads here.
+    pub(crate) depth: u32,
+    /// Number of the latest attempt; 0 before the first.
+    pub(crate) attempts: u32,
+    /// `TaskSpec::retries`.
+    pub(crate) retries: u32,
+    /// Failed attempts since its last result.
+    pub(crate) failures: u32,
+    /// How many of `consumers` are unfinished.
+    pub(crate) needing: u32,
+    /// Whether the client holds a reference.
+    pub(crate) kept: bool,
+    /// Whether its value has been published before.
+    pub(crate) published: bool,
+    /// Whether its inputs were let go, because its value was safe; it cannot be computed again.
+    pub(crate) lineage_dropped: bool,
+    /// Whether an attempt of it was recalled once; moving it a second time is not worth it.
+    pub(crate) moved: bool,
+    /// Whether it is listed with its shape as one that no joined worker can hold.
+    pub(crate) hoping: bool,
+}
+
+/// One line per death, shared by all tasks the same worker held.
+#[derive(Debug, Default)]
+pub(crate) struct Deaths(pub(crate) Vec<Arc<str>>);
+
+/// Where a task stands.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// `missing` of its inputs are not available.
+    Waiting { missing: u32 },
+    /// The client has yet to send the bytes.
+    Uploading,
+    /// In the ready queue.
+    Queued,
+    /// Between two attempts, until `due`.
+    Pausing { due: Time },
+    /// Attempt number `Task::attempts` has a seat at `worker`.
+    Assigned { worker: WorkerId, running: bool },
+    /// Its value was published; the value may be gone if nobody needs it. Boxed, so that tasks in a long queue need
+    /// no room for it.
+    Finished(Box<Value>),
+    /// Ended without a value; shared by everything that failed for the same reason.
+    Failed(Arc<TaskFailure>),
+}
+
+/// A published value.
+#[derive(Debug, Default)]
+pub(crate) struct Value {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// Whether the master holds it.
+    pub(crate) at_master: bool,
+    /// The workers that hold it.
+    pub(crate) holders: SmallVec<[WorkerId; 2]>,
+}
+
+impl Value {
+    pub(crate) fn is_available(&self) -> bool {
+        self.at_master || !self.holders.is_empty()
+    }
+}
+
+impl Task {
+    /// Its latest attempt.
+    pub(crate) const fn attempt(&self) -> AttemptId {
+        AttemptId { task: self.id, number: self.attempts }
+    }
+
+    pub(crate) const fn value_id(&self) -> ValueId {
+        ValueId::of(self.id)
+    }
+
+    /// Its value, if it is published and somebody holds it.
+    pub(crate) fn available(&self) -> Option<&Value> {
+        self.value().filter(|value| value.is_available())
+    }
+
+    /// Its value, if it is published, even if nobody holds it any more.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        match &self.phase {
+            Phase::Finished(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn is_unfinished(&self) -> bool {
+        !matches!(self.phase, Phase::Finished(_) | Phase::Failed(_))
+    }
+
+    /// Whether somebody wants its value: the client, or an unfinished task.
+    pub(crate) const fn is_value_needed(&self) -> bool {
+        self.kept || self.needing > 0
+    }
+
+    /// Whether something may still be asked about it.
+    pub(crate) fn is_record_needed(&self) -> bool {
+        self.kept || self.is_unfinished() || !self.consumers.is_empty()
+    }
+
+    /// Whether its value can be made again by running it.
+    pub(crate) const fn is_recomputable(&self) -> bool {
+        self.function.is_some() && !self.lineage_dropped
+    }
+
+    pub(crate) fn death_count(&self) -> u32 {
+        self.deaths.as_ref().map_or(0, |deaths| u32::try_from(deaths.0.len()).unwrap_or(u32::MAX))
+    }
+
+    /// What people call it; empty if it has no name.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn state(&self) -> TaskState {
+        use quiltwork_types::FailureKind::{Cancelled, ValueLost};
+        match &self.phase {
+            Phase::Waiting { .. } | Phase::Uploading => TaskState::Waiting,
+            Phase::Queued | Phase::Pausing { .. } => TaskState::Queued,
+            Phase::Assigned { running: false, .. } => TaskState::Assigned,
+            Phase::Assigned { running: true, .. } => TaskState::Running,
+            Phase::Finished(_) => TaskState::Finished,
+            Phase::Failed(failure) if failure.kind == Cancelled => TaskState::Cancelled,
+            Phase::Failed(failure) if failure.kind == ValueLost && failure.origin == self.id => TaskState::Lost,
+            Phase::Failed(_) => TaskState::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Task;
+
+    /// The budget of the master is 300 bytes per queued task in all: record, place in the queue, number, arguments.
+    #[test]
+    fn a_record_is_small() {
+        let bytes = size_of::<Task>();
+        assert!(bytes <= 176, "{bytes}");
+    }
+}

@@ -1,0 +1,11 @@
+//! State × event → actions: one table per rule of the scheduler, each told as given, when, then.
+mod cancelling;
+mod losing;
+mod placing;
+mod publishing;
+mod referencing;
+mod scaling;
+mod stage;
+mod submitting;
+mod suspecting;
+mod timing;
