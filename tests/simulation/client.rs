@@ -1,0 +1,229 @@
+//! The simulated client: which tasks it submits, keeps, drops and cancels, and what each of them is going to do.
+use crate::dice::Dice;
+use quiltwork_scheduler::{Event, Outcome};
+use quiltwork_types::{FunctionId, JobId, NamedResource, Resources, TaskId, TaskSpec, ValueId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Task records alive above which the client rather drops than submits.
+const CROWDED: usize = 150;
+
+/// What a task does when it runs, and what its value will be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) slots: u32,
+    pub(crate) runs: Duration,
+    pub(crate) size: u64,
+    pub(crate) inline: bool,
+    pub(crate) ending: Ending,
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ending {
+    Fine,
+    /// Fails as long as the attempt's number is not above this.
+    Flaky {
+        failures: u32,
+    },
+    /// Fails in a way that no retry helps.
+    Broken,
+    /// Kills its worker.
+    Poison,
+    /// Submits a task, lends its slots until that has ended, then finishes.
+    AfterChild,
+}
+
+/// The client of all jobs.
+#[derive(Default)]
+pub(crate) struct Client {
+    jobs: Vec<JobId>,
+    jobs_so_far: u32,
+    next_index: BTreeMap<JobId, u32>,
+    pub(crate) plans: BTreeMap<TaskId, Plan>,
+    /// References it holds. Tasks that somebody waits for inside another task are not dropped at random.
+    kept: BTreeSet<TaskId>,
+    children: BTreeSet<TaskId>,
+    /// Kept tasks that have ended.
+    pub(crate) ended: BTreeSet<TaskId>,
+    uploading: Vec<TaskId>,
+}
+
+impl Client {
+    /// One thing a client may do.
+    pub(crate) fn acts(&mut self, dice: &mut Dice, alive: usize) -> Vec<Event> {
+        let crowded = alive > CROWDED;
+        match dice.below(100) {
+            0 if self.jobs.len() > 1 => self.closes_a_job(dice),
+            1..=6 => vec![Event::CancelRequested { tasks: self.some_of(dice, 2) }],
+            7..=30 => self.uploads(dice),
+            31..=60 => self.drops(dice, 6),
+            _ if crowded => self.drops(dice, 40),
+            _ => self.submits(dice),
+        }
+    }
+
+    /// A task submitted by a running task, which waits for it.
+    pub(crate) fn submits_child(&mut self, dice: &mut Dice, parent: TaskId) -> (TaskId, Option<Event>) {
+        let mut spec = self.task(dice, parent.job, &[]);
+        spec.kept = true;
+        spec.resources = Resources::default();
+        let plan = self.plans.get_mut(&spec.id).expect("just planned");
+        plan.slots = 1;
+        if plan.ending == Ending::AfterChild {
+            plan.ending = Ending::Fine;
+        }
+        let child = spec.id;
+        if !self.jobs.contains(&parent.job) {
+            return (child, None);
+        }
+        self.kept.insert(child);
+        self.children.insert(child);
+        (child, Some(Event::TasksSubmitted { tasks: vec![spec] }))
+    }
+
+    /// The task that waited for it does so no more.
+    pub(crate) fn drops_child(&mut self, child: TaskId) -> Event {
+        self.children.remove(&child);
+        self.kept.remove(&child);
+        Event::ReferencesDropped { tasks: vec![child] }
+    }
+
+    pub(crate) fn learns_end(&mut self, task: TaskId, outcome: &Outcome) {
+        self.ended.insert(task);
+        if let Outcome::Finished(source) = outcome {
+            assert_eq!(source.value, ValueId::of(task));
+        }
+    }
+
+    /// Sends what is left of its uploads.
+    pub(crate) fn finishes_uploads(&mut self) -> Vec<Event> {
+        self.uploading.drain(..).map(|task| Event::ValueUploaded { task, size: 50_000 }).collect()
+    }
+
+    pub(crate) fn drops_everything(&mut self) -> Event {
+        Event::ReferencesDropped { tasks: std::mem::take(&mut self.kept).into_iter().collect() }
+    }
+
+    pub(crate) fn closes_everything(&mut self) -> Vec<Event> {
+        self.jobs.drain(..).map(|job| Event::JobClosed { job }).collect()
+    }
+
+    pub(crate) fn holds(&self, task: TaskId) -> bool {
+        self.kept.contains(&task)
+    }
+
+    /// Kept tasks that have not ended as far as the client knows.
+    pub(crate) fn still_waits_for(&self) -> Vec<TaskId> {
+        self.kept.difference(&self.ended).copied().collect()
+    }
+
+    /// A task number that may or may not mean something, but is no child somebody waits for.
+    pub(crate) fn any_task(&self, dice: &mut Dice) -> TaskId {
+        let known: Vec<_> = self.plans.keys().copied().filter(|task| !self.children.contains(task)).collect();
+        match dice.pick(&known) {
+            Some(task) if dice.chance(90) => task,
+            _ => TaskId { job: JobId(1_000_000 + dice.below(5)), index: dice.below(50) },
+        }
+    }
+
+    fn submits(&mut self, dice: &mut Dice) -> Vec<Event> {
+        if self.jobs.is_empty() || (self.jobs.len() < 3 && dice.chance(10)) {
+            self.jobs.push(JobId(self.jobs_so_far));
+            self.jobs_so_far += 1;
+        }
+        let job = dice.pick(&self.jobs).expect("there is one");
+        let mut tasks: Vec<TaskSpec> = Vec::new();
+        let mut within_reach: Vec<TaskId> = self.kept.iter().copied().filter(|task| task.job == job).collect();
+        for _ in 0..=dice.below(14) {
+            let mut spec = self.task(dice, job, &within_reach);
+            spec.kept = dice.chance(40);
+            if spec.kept {
+                self.kept.insert(spec.id);
+            }
+            if dice.chance(5) {
+                spec.function = None;
+                spec.inputs = Box::default();
+                self.uploading.push(spec.id);
+            }
+            within_reach.push(spec.id);
+            if dice.chance(1) {
+                tasks.push(spec.clone());
+            }
+            tasks.push(spec);
+        }
+        vec![Event::TasksSubmitted { tasks }]
+    }
+
+    fn task(&mut self, dice: &mut Dice, job: JobId, within_reach: &[TaskId]) -> TaskSpec {
+        let next = self.next_index.entry(job).or_default();
+        *next += if dice.chance(2) { 3 } else { 1 };
+        let id = TaskId { job, index: *next - 1 };
+        let function = dice.below(6);
+        let mut inputs = BTreeSet::new();
+        for _ in 0..dice.below(4) {
+            inputs.extend(dice.pick(within_reach));
+        }
+        if dice.chance(1) {
+            inputs.insert(TaskId { job, index: id.index + dice.below(40) });
+        }
+        let mut spec = TaskSpec::new(id, FunctionId(function), inputs.into_iter().map(ValueId::of).collect());
+        spec.retries = dice.below(4);
+        spec.priority = if dice.chance(10) { dice.below(5) as i32 - 2 } else { 0 };
+        spec.resources = resources(dice);
+        self.plans.insert(id, plan(dice, function, spec.resources.slots));
+        spec
+    }
+
+    fn uploads(&mut self, dice: &mut Dice) -> Vec<Event> {
+        let Some(task) = self.uploading.pop() else { return Vec::new() };
+        vec![Event::ValueUploaded { task, size: u64::from(dice.below(100_000)) }]
+    }
+
+    fn drops(&mut self, dice: &mut Dice, most: u32) -> Vec<Event> {
+        let tasks = self.some_of(dice, most);
+        for task in &tasks {
+            self.kept.remove(task);
+        }
+        vec![Event::ReferencesDropped { tasks }]
+    }
+
+    fn some_of(&self, dice: &mut Dice, most: u32) -> Vec<TaskId> {
+        let free: Vec<TaskId> = self.kept.difference(&self.children).copied().collect();
+        (0..=dice.below(most)).filter_map(|_| dice.pick(&free)).collect()
+    }
+
+    fn closes_a_job(&mut self, dice: &mut Dice) -> Vec<Event> {
+        let job = self.jobs.remove(dice.below(self.jobs.len() as u32) as usize);
+        self.kept.retain(|task| task.job != job);
+        self.uploading.retain(|task| task.job != job);
+        vec![Event::JobClosed { job }]
+    }
+}
+
+fn plan(dice: &mut Dice, function: u32, slots: u32) -> Plan {
+    let usual = [80, 300, 900, 3_000, 20_000, 70_000][function as usize];
+    let ending = match dice.below(100) {
+        0 => Ending::Poison,
+        1..=3 => Ending::Broken,
+        4..=13 => Ending::Flaky { failures: 1 + dice.below(3) },
+        14..=18 => Ending::AfterChild,
+        _ => Ending::Fine,
+    };
+    let runs = Duration::from_micros(u64::from(usual / 2 + dice.below(usual)));
+    Plan { slots, runs, size: u64::from(dice.below(5_000_000)), inline: dice.chance(40), ending }
+}
+
+/// Mostly one slot. What nobody can ever have is asked for now and then.
+fn resources(dice: &mut Dice) -> Resources {
+    let mut wanted = Resources::default();
+    match dice.below(100) {
+        0..=5 => wanted.slots = 2,
+        6..=10 => wanted.memory = 1 + u64::from(dice.below(8)),
+        11..=14 => wanted.named = Box::new([NamedResource { name: "gpu".into(), amount: 1 }]),
+        15 => wanted.slots = 1_000,
+        16 => wanted.slots = 0,
+        _ => {}
+    }
+    wanted
+}

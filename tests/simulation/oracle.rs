@@ -1,0 +1,325 @@
+//! An independent account of what the master has been told and has ordered; every action is held against it.
+//!
+//! It follows events and actions only and knows nothing of how the scheduler works, so both would have to make the
+//! same mistake for it to stay unseen.
+use crate::worker::EPOCH;
+use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
+use quiltwork_types::{
+    AttemptId, FailureKind, JobId, LossReason, Resources, TaskId, TaskSpec, TaskState, ValueId, WorkerId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Fails the simulation with a message unless the condition holds.
+macro_rules! expect {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+/// What must be true of the scheduler's actions.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    /// Whether workers die only of poison, so that no other task may be blamed.
+    pub(crate) only_poison_kills: bool,
+    /// Tasks that may be blamed: those that kill, and those that wait for others meanwhile, whose worker others share.
+    pub(crate) suspects: BTreeSet<TaskId>,
+    joined: BTreeMap<WorkerId, Resources>,
+    spent: BTreeSet<WorkerId>,
+    specs: BTreeMap<TaskId, TaskSpec>,
+    kept: BTreeSet<TaskId>,
+    closed: BTreeSet<JobId>,
+    forgotten: BTreeSet<TaskId>,
+    /// Attempts that occupy a place at a worker.
+    places: BTreeMap<AttemptId, Place>,
+    /// The one attempt of each task whose completion counts.
+    current: BTreeMap<TaskId, AttemptId>,
+    dispatched: BTreeMap<TaskId, u32>,
+    values: BTreeMap<TaskId, Held>,
+    /// Workers that died holding a task since its last result.
+    deaths: BTreeMap<TaskId, u32>,
+}
+
+struct Place {
+    worker: WorkerId,
+    slots: u32,
+    recalled: bool,
+    lent: bool,
+    /// Its task has two deaths behind it and must have the worker for itself.
+    alone: bool,
+}
+
+#[derive(Default)]
+struct Held {
+    size: u64,
+    master: bool,
+    workers: BTreeSet<WorkerId>,
+}
+
+impl Oracle {
+    pub(crate) fn new(only_poison_kills: bool) -> Self {
+        Self { only_poison_kills, ..Self::default() }
+    }
+
+    /// Takes in an event and what the scheduler did about it.
+    pub(crate) fn judge(&mut self, event: &Event, actions: &[Action], scheduler: &Scheduler) -> Result<(), String> {
+        let publishes = self.learn(event, actions)?;
+        let published: Vec<_> = actions.iter().filter(|action| matches!(action, Action::Publish { .. })).collect();
+        match publishes {
+            Some(task) => {
+                let is_there = matches!(published[..], [Action::Publish { value }] if *value == ValueId::of(task));
+                expect!(is_there, "the first completion of {task} was not published: {published:?}");
+            }
+            None => expect!(published.is_empty(), "published without a valid completion: {published:?}"),
+        }
+        for action in actions {
+            self.check(event, action).map_err(|wrong| format!("{action:?}: {wrong}"))?;
+        }
+        for (task, attempt) in &self.current {
+            let state = scheduler.state(*task);
+            let is_out = matches!(state, Some(TaskState::Assigned | TaskState::Running));
+            expect!(is_out, "{attempt} is out, but its task is {state:?}");
+        }
+        Ok(())
+    }
+
+    /// Says what is left over when everything has ended and nobody holds a reference.
+    pub(crate) fn leftovers(&self) -> Result<(), String> {
+        let held: Vec<_> = self.values.iter().filter(|(_, held)| held.is_available()).map(|(task, _)| task).collect();
+        expect!(held.is_empty(), "values are still held: {held:?}");
+        expect!(self.places.is_empty(), "places are still taken: {:?}", self.places.keys());
+        let remembered: Vec<_> = self.specs.keys().filter(|task| !self.forgotten.contains(task)).collect();
+        expect!(remembered.is_empty(), "arguments are still kept: {remembered:?}");
+        Ok(())
+    }
+
+    /// What the event changes by itself. Returns the task whose bytes the master must take now.
+    fn learn(&mut self, event: &Event, actions: &[Action]) -> Result<Option<TaskId>, String> {
+        match event {
+            Event::WorkerJoined { worker, capacity } if self.spent.insert(*worker) => {
+                self.joined.insert(*worker, capacity.clone());
+            }
+            Event::WorkerLost { worker, reason } if self.joined.remove(worker).is_some() => {
+                self.learn_loss(*worker, *reason != LossReason::Left);
+            }
+            Event::SlotLent { worker, attempt } | Event::SlotReclaimed { worker, attempt } => {
+                if let Some(place) = self.places.get_mut(attempt).filter(|place| place.worker == *worker) {
+                    place.lent = matches!(event, Event::SlotLent { .. });
+                }
+            }
+            Event::TasksSubmitted { tasks } => tasks.iter().for_each(|spec| self.learn_spec(spec)),
+            Event::ReferencesDropped { tasks } => tasks.iter().for_each(|task| {
+                self.kept.remove(task);
+            }),
+            Event::ValueUploaded { task, size } => {
+                let refused = actions.contains(&Action::FreeAtMaster { value: ValueId::of(*task) });
+                let is_upload = self.specs.get(task).is_some_and(|spec| spec.function.is_none());
+                if !refused || (is_upload && !self.forgotten.contains(task) && !self.values.contains_key(task)) {
+                    self.values.entry(*task).or_insert(Held { size: *size, master: true, workers: BTreeSet::new() });
+                }
+            }
+            Event::ValueCopied { value, worker } => {
+                let refused = actions.contains(&Action::Free { worker: *worker, value: *value });
+                if let Some(held) = self.values.get_mut(&value.task)
+                    && !refused
+                    && self.joined.contains_key(worker)
+                {
+                    expect!(held.is_available(), "a copy of a value nobody holds was accepted");
+                    held.workers.insert(*worker);
+                }
+            }
+            Event::AttemptFinished { worker, attempt, epoch, size, inline, .. }
+                if *epoch == EPOCH && self.leave_place(*worker, *attempt) =>
+            {
+                return self.publish(*worker, attempt.task, *size, *inline);
+            }
+            Event::AttemptFailed { worker, attempt, epoch, .. } if *epoch == EPOCH => {
+                self.leave_place(*worker, *attempt);
+            }
+            Event::AttemptReturned { worker, attempt } | Event::InputsMissing { worker, attempt, .. } => {
+                self.leave_place(*worker, *attempt);
+            }
+            Event::JobClosed { job } => {
+                self.closed.insert(*job);
+                self.kept.retain(|task| task.job != *job);
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn learn_spec(&mut self, spec: &TaskSpec) {
+        if !self.closed.contains(&spec.id.job) && !self.specs.contains_key(&spec.id) {
+            self.specs.insert(spec.id, spec.clone());
+            if spec.kept {
+                self.kept.insert(spec.id);
+            }
+        }
+    }
+
+    fn learn_loss(&mut self, worker: WorkerId, is_death: bool) {
+        self.places.retain(|_, place| place.worker != worker);
+        let places = &self.places;
+        for (task, _) in self.current.extract_if(.., |_, attempt| !places.contains_key(attempt)) {
+            *self.deaths.entry(task).or_default() += u32::from(is_death);
+        }
+        for held in self.values.values_mut() {
+            held.workers.remove(&worker);
+        }
+    }
+
+    /// Frees a place. Returns whether its attempt is the one that counts.
+    fn leave_place(&mut self, worker: WorkerId, attempt: AttemptId) -> bool {
+        if self.places.get(&attempt).is_none_or(|place| place.worker != worker) {
+            return false;
+        }
+        self.places.remove(&attempt);
+        let counts = self.current.get(&attempt.task) == Some(&attempt);
+        if counts {
+            self.current.remove(&attempt.task);
+        }
+        counts
+    }
+
+    fn publish(&mut self, worker: WorkerId, task: TaskId, size: u64, inline: bool) -> Result<Option<TaskId>, String> {
+        self.deaths.remove(&task);
+        let held = self.values.entry(task).or_default();
+        expect!(!held.is_available(), "{task} is computed although its value is there");
+        let workers = if inline { BTreeSet::new() } else { BTreeSet::from([worker]) };
+        *held = Held { size, master: inline, workers };
+        Ok(inline.then_some(task))
+    }
+
+    fn check(&mut self, event: &Event, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Dispatch { worker, attempt, inputs } => self.check_dispatch(*worker, *attempt, inputs),
+            Action::Recall { worker, attempt } => {
+                let is_current = self.current.get(&attempt.task) == Some(attempt);
+                let place = self.places.get_mut(attempt).filter(|place| place.worker == *worker && is_current);
+                let Some(place) = place else { return Err("it is not there".into()) };
+                expect!(!std::mem::replace(&mut place.recalled, true), "it was recalled before");
+                Ok(())
+            }
+            Action::Cancel { worker, attempt } => {
+                let is_there = self.places.get(attempt).is_some_and(|place| place.worker == *worker);
+                let counted = self.current.remove(&attempt.task) == Some(*attempt);
+                expect!(is_there && counted, "it is not there or was cancelled before");
+                Ok(())
+            }
+            Action::Supersede { worker, attempt } => self.check_supersede(event, *worker, *attempt),
+            Action::Publish { .. } => Ok(()),
+            Action::End { task, outcome } => self.check_end(*task, outcome),
+            Action::Free { worker, value } => {
+                let was_held = self.values.get_mut(&value.task).is_some_and(|held| held.workers.remove(worker));
+                let refused = matches!(event, Event::ValueCopied { value: v, worker: w } if v == value && w == worker);
+                expect!(self.joined.contains_key(worker), "the worker is not there");
+                expect!(was_held || refused, "it was not held there");
+                Ok(())
+            }
+            Action::FreeAtMaster { value } => {
+                let held = self.values.get_mut(&value.task);
+                let was_held = held.is_some_and(|held| std::mem::replace(&mut held.master, false));
+                let refused = matches!(event, Event::ValueUploaded { task, .. } if *task == value.task);
+                expect!(was_held || refused, "the master did not hold it");
+                Ok(())
+            }
+            Action::Forget { task } => self.check_forget(*task),
+        }
+    }
+
+    fn check_dispatch(&mut self, worker: WorkerId, attempt: AttemptId, inputs: &[InputSource]) -> Result<(), String> {
+        let task = attempt.task;
+        let Some(spec) = self.specs.get(&task) else { return Err("nobody submitted it".into()) };
+        expect!(!self.forgotten.contains(&task), "its arguments are gone");
+        expect!(!self.current.contains_key(&task), "another attempt is out");
+        let number = self.dispatched.entry(task).or_insert(0);
+        *number += 1;
+        expect!(*number == attempt.number, "it is number {number}");
+        expect!(spec.inputs.len() == inputs.len(), "it has {} inputs", spec.inputs.len());
+        for (input, source) in spec.inputs.iter().zip(inputs) {
+            expect!(*input == source.value, "input {input} is said to be {}", source.value);
+            self.check_source(source)?;
+        }
+        let place = self.check_place(worker, spec)?;
+        self.places.insert(attempt, place);
+        self.current.insert(task, attempt);
+        Ok(())
+    }
+
+    /// Nothing is given out twice, and suspects are kept apart.
+    fn check_place(&self, worker: WorkerId, spec: &TaskSpec) -> Result<Place, String> {
+        let Some(capacity) = self.joined.get(&worker) else { return Err("the worker is not there".into()) };
+        expect!(capacity.could_hold(&spec.resources), "the worker could never hold it");
+        let there = || self.places.iter().filter(move |(_, place)| place.worker == worker);
+        let asked = || there().filter_map(|(attempt, _)| self.specs.get(&attempt.task)).chain([spec]);
+        let memory: u64 = asked().map(|spec| spec.resources.memory).sum();
+        let gpus: u64 = asked().map(|spec| spec.resources.amount("gpu")).sum();
+        expect!(memory <= capacity.memory, "{memory} bytes of memory are given out");
+        expect!(gpus <= capacity.amount("gpu"), "{gpus} gpus are given out");
+        let beside = || there().map(|(_, place)| place).filter(|place| !place.lent);
+        let slots = beside().map(|place| place.slots).sum::<u32>() + spec.resources.slots;
+        let deaths = self.deaths.get(&spec.id).copied().unwrap_or(0);
+        expect!(!beside().any(|place| place.alone), "it disturbs a task that must be alone");
+        expect!(deaths < 3, "it has killed {deaths} workers");
+        expect!(deaths < 2 || beside().next().is_none(), "it has {deaths} deaths behind it and is not alone");
+        expect!(deaths < 1 || slots <= capacity.slots, "it has a death behind it and no free slot");
+        Ok(Place { worker, slots: spec.resources.slots, recalled: false, lent: false, alone: deaths >= 2 })
+    }
+
+    /// A source must name a place where, as far as anybody told the master, the bytes are.
+    fn check_source(&self, source: &InputSource) -> Result<(), String> {
+        let held = self.values.get(&source.value.task).filter(|held| held.is_available());
+        let Some(held) = held else { return Err(format!("{} is held by nobody", source.value)) };
+        expect!(held.size == source.size, "{} has {} bytes", source.value, held.size);
+        let at_workers =
+            !source.workers.is_empty() && source.workers.iter().all(|worker| held.workers.contains(worker));
+        let at_master = source.workers.is_empty() && held.master;
+        expect!(at_workers || at_master, "{} is held by {:?}", source.value, held.workers);
+        Ok(())
+    }
+
+    fn check_supersede(&self, event: &Event, worker: WorkerId, attempt: AttemptId) -> Result<(), String> {
+        let answers = matches!(event,
+            Event::AttemptFinished { worker: w, attempt: a, .. } | Event::AttemptFailed { worker: w, attempt: a, .. }
+                if *w == worker && *a == attempt);
+        expect!(answers && self.joined.contains_key(&worker), "it answers nothing");
+        let holds = self.values.get(&attempt.task).is_some_and(|held| held.workers.contains(&worker));
+        expect!(!holds, "the worker would drop a value that counts on it");
+        Ok(())
+    }
+
+    fn check_end(&self, task: TaskId, outcome: &Outcome) -> Result<(), String> {
+        let spec = self.specs.get(&task);
+        expect!(spec.is_some() && self.kept.contains(&task), "nobody holds a reference to it");
+        match outcome {
+            Outcome::Finished(source) => self.check_source(source),
+            Outcome::Failed(failure) => {
+                let blamed = failure.kind == FailureKind::Poisoned && !self.suspects.contains(&failure.origin);
+                expect!(!(blamed && self.only_poison_kills), "it was innocent");
+                Ok(())
+            }
+        }
+    }
+
+    fn check_forget(&mut self, task: TaskId) -> Result<(), String> {
+        let is_first = self.forgotten.insert(task);
+        expect!(is_first || self.closed.contains(&task.job), "it was forgotten before");
+        expect!(!self.current.contains_key(&task), "an attempt is out");
+        expect!(!self.kept.contains(&task) || self.is_refused(task), "somebody holds a reference to it");
+        let held = self.values.get(&task).is_some_and(Held::is_available);
+        expect!(!held, "its value is still held");
+        Ok(())
+    }
+
+    /// Whether a task never got a record, because its number could not be believed.
+    fn is_refused(&self, task: TaskId) -> bool {
+        !self.dispatched.contains_key(&task) && task.index > 1_000_000
+    }
+}
+
+impl Held {
+    fn is_available(&self) -> bool {
+        self.master || !self.workers.is_empty()
+    }
+}

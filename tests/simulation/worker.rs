@@ -1,0 +1,155 @@
+//! A simulated worker process: takes orders, runs attempts in its slots, holds values. It knows nothing of the
+//! scheduler, and every attempt it was given ends with exactly one message.
+use crate::client::{Ending, Plan};
+use quiltwork_scheduler::{Event, InputSource};
+use quiltwork_types::{AttemptId, Epoch, FailureKind, Resources, TaskFailure, ValueId, WorkerId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// The epoch of every simulated master.
+pub(crate) const EPOCH: Epoch = Epoch(7);
+
+/// A worker process that is alive.
+pub(crate) struct SimWorker {
+    pub(crate) id: WorkerId,
+    pub(crate) capacity: Resources,
+    /// Values whose bytes it really has.
+    pub(crate) held: BTreeSet<ValueId>,
+    /// It has stopped talking, but goes on.
+    pub(crate) muted: bool,
+    waiting: VecDeque<(AttemptId, Plan)>,
+    running: BTreeMap<AttemptId, Running>,
+}
+
+struct Running {
+    plan: Plan,
+    lent: bool,
+}
+
+/// What happens to a running attempt next, without anybody's order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Submits a child task and lends its slots until that has ended.
+    Lend,
+    /// Its function returns.
+    Return,
+    /// It has noticed that it was cancelled.
+    Stop,
+}
+
+/// What a worker does to the world outside.
+pub(crate) enum Effect {
+    Send(Event),
+    Later(Duration, AttemptId, Step),
+    /// The attempt waits for a child task to end; then `reclaim` must be called.
+    SubmitChild(AttemptId),
+    /// The process is gone.
+    Crash,
+}
+
+impl SimWorker {
+    pub(crate) fn new(id: WorkerId, capacity: Resources) -> Self {
+        let (waiting, running) = (VecDeque::new(), BTreeMap::new());
+        Self { id, capacity, held: BTreeSet::new(), muted: false, waiting, running }
+    }
+
+    /// An attempt whose inputs are all here.
+    pub(crate) fn dispatched(&mut self, attempt: AttemptId, plan: Plan, effects: &mut Vec<Effect>) {
+        self.waiting.push_back((attempt, plan));
+        self.start_what_fits(effects);
+    }
+
+    /// An attempt whose inputs were not where they were said to be.
+    pub(crate) fn refuses(&self, attempt: AttemptId, missing: Vec<(ValueId, WorkerId)>, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Send(Event::InputsMissing { worker: self.id, attempt, missing }));
+    }
+
+    pub(crate) fn recalled(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
+        let before = self.waiting.len();
+        self.waiting.retain(|&(waiting, _)| waiting != attempt);
+        if self.waiting.len() < before {
+            effects.push(Effect::Send(Event::AttemptReturned { worker: self.id, attempt }));
+        }
+    }
+
+    pub(crate) fn cancelled(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
+        self.recalled(attempt, effects);
+        if self.running.contains_key(&attempt) {
+            effects.push(Effect::Later(Duration::from_millis(1), attempt, Step::Stop));
+        }
+    }
+
+    pub(crate) fn superseded(&mut self, attempt: AttemptId) {
+        self.held.remove(&ValueId::of(attempt.task));
+    }
+
+    /// Where it finds an input: here, at the master, or at another worker that must be asked.
+    pub(crate) fn needs_to_fetch(&self, source: &InputSource) -> bool {
+        !source.workers.is_empty() && !self.held.contains(&source.value)
+    }
+
+    pub(crate) fn step(&mut self, attempt: AttemptId, step: Step, effects: &mut Vec<Effect>) {
+        let Some(running) = self.running.get_mut(&attempt) else { return };
+        match step {
+            Step::Lend => {
+                running.lent = true;
+                effects.push(Effect::Send(Event::SlotLent { worker: self.id, attempt }));
+                effects.push(Effect::SubmitChild(attempt));
+            }
+            Step::Return => self.end(attempt, effects),
+            Step::Stop => {
+                self.running.remove(&attempt);
+                self.fail(attempt, FailureKind::Cancelled, effects);
+            }
+        }
+        self.start_what_fits(effects);
+    }
+
+    /// The child task has ended: the attempt goes on, even if its slots are in use.
+    pub(crate) fn reclaim(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
+        if let Some(running) = self.running.get_mut(&attempt) {
+            running.lent = false;
+            effects.push(Effect::Send(Event::SlotReclaimed { worker: self.id, attempt }));
+            effects.push(Effect::Later(running.plan.runs, attempt, Step::Return));
+        }
+    }
+
+    fn start_what_fits(&mut self, effects: &mut Vec<Effect>) {
+        while let Some(&(attempt, plan)) = self.waiting.front() {
+            let taken: u32 =
+                self.running.values().filter(|running| !running.lent).map(|running| running.plan.slots).sum();
+            if taken + plan.slots > self.capacity.slots {
+                break;
+            }
+            self.waiting.pop_front();
+            self.running.insert(attempt, Running { plan, lent: false });
+            effects.push(Effect::Send(Event::AttemptStarted { worker: self.id, attempt }));
+            let next = if plan.ending == Ending::AfterChild { Step::Lend } else { Step::Return };
+            effects.push(Effect::Later(plan.runs, attempt, next));
+        }
+    }
+
+    fn end(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
+        let Some(Running { plan, .. }) = self.running.remove(&attempt) else { return };
+        match plan.ending {
+            Ending::Poison => effects.push(Effect::Crash),
+            Ending::Broken => self.fail(attempt, FailureKind::BadArgument, effects),
+            Ending::Flaky { failures } if attempt.number <= failures => {
+                self.fail(attempt, FailureKind::Panicked, effects);
+            }
+            Ending::Flaky { .. } | Ending::Fine | Ending::AfterChild => {
+                if !plan.inline {
+                    self.held.insert(ValueId::of(attempt.task));
+                }
+                let (worker, size, inline, ran) = (self.id, plan.size, plan.inline, plan.runs);
+                let finished = Event::AttemptFinished { worker, attempt, epoch: EPOCH, size, inline, ran };
+                effects.push(Effect::Send(finished));
+            }
+        }
+    }
+
+    fn fail(&self, attempt: AttemptId, kind: FailureKind, effects: &mut Vec<Effect>) {
+        let failure = Box::new(TaskFailure::new(kind, attempt.task, "simulated"));
+        effects.push(Effect::Send(Event::AttemptFailed { worker: self.id, attempt, epoch: EPOCH, failure }));
+    }
+}

@@ -1,0 +1,471 @@
+//! One simulated history: a scheduler, a cluster, a client, a network and their faults, in virtual time.
+use crate::client::{Client, Ending};
+use crate::dice::Dice;
+use crate::nonsense::{is_from, nonsense};
+use crate::oracle::Oracle;
+use crate::worker::{EPOCH, Effect, SimWorker, Step};
+use quiltwork_scheduler::{Action, Config, Event, InputSource, Outcome, Scheduler};
+use quiltwork_types::{AttemptId, LossReason, NamedResource, Resources, TaskId, Time, ValueId, WorkerId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the master waits before it gives a silent worker up.
+const SILENCE: Duration = Duration::from_millis(60);
+/// Events within which everything must have ended once the faults have stopped.
+const PATIENCE: usize = 60_000;
+
+/// Slots of a worker that can hold everything anybody can.
+const LARGE: u32 = 16;
+
+/// Something that is going to happen.
+#[derive(Debug)]
+enum Happening {
+    /// The master is told something.
+    Arrival(Event),
+    /// A worker is told something.
+    Order(WorkerId, Action),
+    /// A worker does something by itself.
+    Step(WorkerId, AttemptId, Step),
+    /// A new worker process starts.
+    Start,
+    ClientActs,
+    Fault,
+}
+
+/// The state of everything.
+pub(crate) struct World {
+    dice: Dice,
+    trace: bool,
+    now: Time,
+    scheduler: Scheduler,
+    oracle: Oracle,
+    client: Client,
+    workers: BTreeMap<WorkerId, SimWorker>,
+    /// When the last message of each link arrives, to the worker and from it: a link never reorders.
+    links: BTreeMap<WorkerId, (Time, Time)>,
+    /// When the last message of the client arrives.
+    client_link: Time,
+    next_worker: u32,
+    /// Attempts that wait for a child task.
+    parents: BTreeMap<TaskId, (WorkerId, AttemptId)>,
+    future: BTreeMap<(Time, u64), Happening>,
+    happenings: u64,
+    events: usize,
+    /// Faults still happen and the client still acts.
+    troubled: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, trace: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let only_poison_kills = dice.chance(25);
+        let patience = if dice.chance(30) { Duration::from_millis(20) } else { Duration::ZERO };
+        let config = Config { epoch: EPOCH, seed, resource_patience: patience, ..Config::default() };
+        let mut world = Self {
+            trace,
+            now: Time::ZERO,
+            scheduler: Scheduler::new(config),
+            oracle: Oracle::new(only_poison_kills),
+            client: Client::default(),
+            workers: BTreeMap::new(),
+            links: BTreeMap::new(),
+            client_link: Time::ZERO,
+            next_worker: 0,
+            parents: BTreeMap::new(),
+            future: BTreeMap::new(),
+            happenings: 0,
+            events: 0,
+            troubled: true,
+            dice,
+        };
+        for _ in 0..2 + world.dice.below(7) {
+            let delay = world.dice.between(Duration::ZERO, Duration::from_millis(20));
+            world.later(delay, Happening::Start);
+        }
+        world.later(Duration::ZERO, Happening::ClientActs);
+        world.later(Duration::from_millis(5), Happening::Fault);
+        world
+    }
+
+    /// Runs the troubled part for so many events, then lets everything end and looks for leftovers.
+    pub(crate) fn live(&mut self, events: usize) -> Result<(), String> {
+        while self.events < events {
+            self.step()?;
+        }
+        self.troubled = false;
+        self.become_quiet()?;
+        self.expect_none(&self.client.still_waits_for(), "kept tasks never ended")?;
+        let dropped = self.client.drops_everything();
+        self.tell(dropped)?;
+        self.run_dry()?;
+        let known = self.client.plans.keys().copied();
+        let left: Vec<_> = known.filter(|&task| self.scheduler.state(task).is_some()).collect();
+        self.expect_none(&left, "records are left and nobody holds a reference")?;
+        for closed in self.client.closes_everything() {
+            self.tell(closed)?;
+        }
+        self.run_dry()?;
+        self.look_for_leftovers()
+    }
+
+    /// What came of it, in one comparable line.
+    pub(crate) fn digest(&self) -> String {
+        format!(
+            "{:?} {} events, {} workers, {} plans",
+            self.now,
+            self.events,
+            self.next_worker,
+            self.client.plans.len()
+        )
+    }
+
+    /// No more faults: the last workers are large enough for everything that is possible, uploads arrive, work ends.
+    fn become_quiet(&mut self) -> Result<(), String> {
+        for worker in
+            self.workers.values_mut().filter(|worker| worker.muted).map(|worker| worker.id).collect::<Vec<_>>()
+        {
+            self.give_up(worker, LossReason::Silent);
+        }
+        self.start_worker(LARGE)?;
+        for event in self.client.finishes_uploads() {
+            self.tell(event)?;
+        }
+        self.run_dry()
+    }
+
+    fn look_for_leftovers(&self) -> Result<(), String> {
+        self.oracle.leftovers()?;
+        for worker in self.scheduler.workers() {
+            if (worker.assigned, worker.running, worker.held_bytes) != (0, 0, 0) {
+                return Err(format!("{worker:?} is not empty"));
+            }
+        }
+        if self.scheduler.task_count() > 0 {
+            return Err("records are left although all jobs are closed".into());
+        }
+        let really: Vec<_> = self.workers.values().flat_map(|w| &w.held).map(|value| value.task).collect();
+        self.expect_none(&really, "workers really hold values the master has forgotten")
+    }
+
+    fn expect_none(&self, found: &[TaskId], wrong: &str) -> Result<(), String> {
+        let Some(first) = found.first() else { return Ok(()) };
+        let story = self.scheduler.story(*first).unwrap_or_default();
+        let story: String = story.iter().map(|entry| format!("\n  {entry}")).collect();
+        Err(format!("{wrong}: {found:?}{story}"))
+    }
+
+    /// Lets things happen until nothing more is going to.
+    fn run_dry(&mut self) -> Result<(), String> {
+        let limit = self.events + PATIENCE;
+        while !self.future.is_empty() || self.scheduler.next_wakeup().is_some() {
+            if self.events > limit {
+                return Err(format!("it goes on and on; {} records are left", self.scheduler.task_count()));
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        let next = self.future.first_key_value().map(|(&(at, _), _)| at);
+        if let Some(due) = self.scheduler.next_wakeup()
+            && next.is_none_or(|next| due <= next)
+        {
+            self.now = self.now.max(due);
+            return self.tell(Event::TimePassed);
+        }
+        let Some(((at, _), happening)) = self.future.pop_first() else {
+            return Err("nothing is ever going to happen".into());
+        };
+        self.now = at;
+        match happening {
+            Happening::Arrival(event) => self.tell(event),
+            Happening::Order(worker, order) => self.deliver(worker, order),
+            Happening::Step(worker, attempt, step) => {
+                self.let_worker(worker, |w, effects| w.step(attempt, step, effects))
+            }
+            Happening::Start => {
+                let slots = if self.troubled { 1 + self.dice.below(3) } else { LARGE };
+                self.start_worker(slots)
+            }
+            Happening::ClientActs if self.troubled => self.let_client_act(),
+            Happening::Fault if self.troubled => self.let_fault_happen(),
+            Happening::ClientActs | Happening::Fault => Ok(()),
+        }
+    }
+
+    /// The one way into the scheduler: everything is verified after every event.
+    fn tell(&mut self, event: Event) -> Result<(), String> {
+        self.events += 1;
+        let mut actions = Vec::new();
+        if self.trace {
+            eprintln!("{:>10.3} ms  {event:?}", self.now.since(Time::ZERO).as_secs_f64() * 1e3);
+        }
+        self.scheduler.handle(self.now, event.clone(), &mut actions);
+        if self.trace {
+            actions.iter().for_each(|action| eprintln!("               -> {action:?}"));
+        }
+        let at = |wrong| format!("event {}, {event:?}: {wrong}", self.events);
+        self.scheduler.check().map_err(at)?;
+        self.oracle.judge(&event, &actions, &self.scheduler).map_err(at)?;
+        actions.into_iter().try_for_each(|action| self.carry_out(action))
+    }
+
+    fn carry_out(&mut self, action: Action) -> Result<(), String> {
+        match action {
+            Action::Dispatch { worker, .. }
+            | Action::Recall { worker, .. }
+            | Action::Cancel { worker, .. }
+            | Action::Supersede { worker, .. }
+            | Action::Free { worker, .. } => self.send_order(worker, action),
+            Action::End { task, outcome } => self.tell_client(task, &outcome),
+            Action::Publish { .. } | Action::FreeAtMaster { .. } | Action::Forget { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The client fetches what it is told about now and then, and complains if the bytes are not there.
+    fn tell_client(&mut self, task: TaskId, outcome: &Outcome) {
+        self.client.learns_end(task, outcome);
+        if let Some((worker, attempt)) = self.parents.remove(&task) {
+            let dropped = self.client.drops_child(task);
+            self.client_says(dropped);
+            // Not at once: the worker learns it by a message.
+            self.let_worker(worker, |w, effects| w.reclaim(attempt, effects)).expect("a worker without faults");
+        }
+        let Outcome::Finished(source) = outcome else { return };
+        let missing = source.workers.iter().find(|holder| !self.really_holds(**holder, source.value));
+        if let (Some(&holder), true) = (missing, self.client.holds(task)) {
+            self.client_says(Event::ValueMissing { value: source.value, holder });
+        }
+    }
+
+    fn deliver(&mut self, id: WorkerId, order: Action) -> Result<(), String> {
+        match order {
+            Action::Dispatch { attempt, inputs, .. } => self.deliver_dispatch(id, attempt, &inputs),
+            Action::Recall { attempt, .. } => self.let_worker(id, |worker, effects| worker.recalled(attempt, effects)),
+            Action::Cancel { attempt, .. } => self.let_worker(id, |worker, effects| worker.cancelled(attempt, effects)),
+            Action::Supersede { attempt, .. } => self.let_worker(id, |worker, _| worker.superseded(attempt)),
+            Action::Free { value, .. } => self.let_worker(id, |worker, _| {
+                worker.held.remove(&value);
+            }),
+            other => unreachable!("{other:?} is not for workers"),
+        }
+    }
+
+    /// Inputs are fetched from wherever the dispatch says, from processes that really are there.
+    fn deliver_dispatch(&mut self, id: WorkerId, attempt: AttemptId, inputs: &[InputSource]) -> Result<(), String> {
+        let Some(worker) = self.workers.get(&id) else { return Ok(()) };
+        let mut missing = Vec::new();
+        let mut copied = Vec::new();
+        for source in inputs.iter().filter(|source| worker.needs_to_fetch(source)) {
+            let holder = self.dice.pick(&source.workers).expect("fetched from workers");
+            if self.really_holds(holder, source.value) {
+                copied.push(source.value);
+            } else {
+                missing.push((source.value, holder));
+            }
+        }
+        let keeps = self.dice.chance(50);
+        let plan = self.client.plans[&attempt.task];
+        self.let_worker(id, |worker, effects| {
+            for value in copied.into_iter().filter(|_| keeps) {
+                worker.held.insert(value);
+                effects.push(Effect::Send(Event::ValueCopied { value, worker: id }));
+            }
+            if missing.is_empty() {
+                worker.dispatched(attempt, plan, effects);
+            } else {
+                worker.refuses(attempt, missing, effects);
+            }
+        })
+    }
+
+    fn really_holds(&self, worker: WorkerId, value: ValueId) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| worker.held.contains(&value))
+    }
+
+    fn let_worker(&mut self, id: WorkerId, act: impl FnOnce(&mut SimWorker, &mut Vec<Effect>)) -> Result<(), String> {
+        let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
+        let mut effects = Vec::new();
+        act(worker, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Send(event) => self.send_from(id, event),
+                Effect::Later(delay, attempt, step) => self.later(delay, Happening::Step(id, attempt, step)),
+                Effect::SubmitChild(attempt) => {
+                    let (child, submission) = self.client.submits_child(&mut self.dice, attempt.task);
+                    self.note_suspect(child);
+                    if let Some(event) = submission {
+                        self.parents.insert(child, (id, attempt));
+                        self.client_says(event);
+                    }
+                }
+                Effect::Crash => self.crash(id, LossReason::ProcessEnded("signal 11 (SIGSEGV)".into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn let_client_act(&mut self) -> Result<(), String> {
+        let pause = self.dice.between(Duration::from_micros(300), Duration::from_millis(12));
+        self.later(pause, Happening::ClientActs);
+        for event in self.client.acts(&mut self.dice, self.scheduler.task_count()) {
+            if let Event::TasksSubmitted { tasks } = &event {
+                tasks.iter().for_each(|spec| self.note_suspect(spec.id));
+            }
+            self.tell(event)?;
+        }
+        Ok(())
+    }
+
+    fn note_suspect(&mut self, task: TaskId) {
+        if matches!(self.client.plans[&task].ending, Ending::Poison | Ending::AfterChild) {
+            self.oracle.suspects.insert(task);
+        }
+    }
+
+    fn let_fault_happen(&mut self) -> Result<(), String> {
+        let pause = self.dice.between(Duration::from_millis(1), Duration::from_millis(30));
+        self.later(pause, Happening::Fault);
+        let ids: Vec<_> = self.workers.keys().copied().collect();
+        let Some(victim) = self.dice.pick(&ids) else { return Ok(()) };
+        match self.dice.below(10) {
+            0..=1 if !self.oracle.only_poison_kills => {
+                let reason = if self.dice.chance(50) { LossReason::Left } else { closed() };
+                self.crash(victim, reason);
+            }
+            2 if !self.oracle.only_poison_kills => self.fall_silent(victim),
+            3..=4 => self.evict(victim),
+            // Lies about where attempts are can make anybody share a worker with the poison.
+            _ if self.oracle.only_poison_kills => {}
+            _ => {
+                let nonsense = nonsense(&mut self.dice, &self.client, victim, self.next_worker);
+                self.tell(nonsense)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The process ends. What it has sent may still arrive, some of it after the master has noticed.
+    fn crash(&mut self, id: WorkerId, reason: LossReason) {
+        if self.workers.remove(&id).is_none() {
+            return;
+        }
+        if self.dice.chance(50) {
+            self.future.retain(|_, happening| !matches!(happening, Happening::Arrival(event) if is_from(event, id)));
+        }
+        self.forget_parents(id);
+        let noticed = self.dice.between(Duration::ZERO, Duration::from_millis(3));
+        self.arrive(noticed, Event::WorkerLost { worker: id, reason });
+        self.replace_worker();
+    }
+
+    /// The process stops talking. It goes on until the master has given it up, and everything it said comes late.
+    fn fall_silent(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id).filter(|worker| !worker.muted) {
+            worker.muted = true;
+            self.arrive(SILENCE, Event::WorkerLost { worker: id, reason: LossReason::Silent });
+            self.replace_worker();
+        }
+    }
+
+    fn give_up(&mut self, id: WorkerId, reason: LossReason) {
+        self.workers.remove(&id);
+        self.forget_parents(id);
+        self.arrive(Duration::ZERO, Event::WorkerLost { worker: id, reason });
+    }
+
+    /// Attempts that are gone wait for no child; the client drops what they wanted.
+    fn forget_parents(&mut self, id: WorkerId) {
+        let children: Vec<_> = self.parents.iter().filter(|(_, (worker, _))| *worker == id).map(|(&c, _)| c).collect();
+        for child in children {
+            self.parents.remove(&child);
+            let dropped = self.client.drops_child(child);
+            self.client_says(dropped);
+        }
+    }
+
+    /// A worker loses a value without saying so.
+    fn evict(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            let held: Vec<_> = worker.held.iter().copied().collect();
+            if let Some(value) = self.dice.pick(&held) {
+                worker.held.remove(&value);
+            }
+        }
+    }
+
+    fn replace_worker(&mut self) {
+        let few = self.workers.values().filter(|worker| !worker.muted).count() < 2;
+        if few || !self.troubled || self.dice.chance(80) {
+            let delay = self.dice.between(Duration::from_micros(100), Duration::from_millis(40));
+            self.later(delay, Happening::Start);
+        }
+    }
+
+    fn start_worker(&mut self, slots: u32) -> Result<(), String> {
+        let id = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        let gpus = u64::from(self.dice.below(2)) + u64::from(slots == LARGE);
+        let named = [NamedResource { name: "gpu".into(), amount: gpus }];
+        let memory = u64::from(self.dice.below(12)) + u64::from(slots);
+        let capacity = Resources { slots, memory, named: Box::new(named) };
+        self.workers.insert(id, SimWorker::new(id, capacity.clone()));
+        self.tell(Event::WorkerJoined { worker: id, capacity })
+    }
+
+    fn send_order(&mut self, id: WorkerId, order: Action) {
+        let at = self.now + self.delay();
+        let (to, _) = self.links.entry(id).or_default();
+        *to = at.max(*to);
+        let at = *to;
+        self.at(at, Happening::Order(id, order));
+    }
+
+    /// A message on its way to the master: in order on its link, now and then a second time much later.
+    fn send_from(&mut self, id: WorkerId, event: Event) {
+        let is_muted = self.workers.get(&id).is_some_and(|worker| worker.muted);
+        let lateness = if is_muted { SILENCE * 2 } else { Duration::ZERO };
+        let at = self.now + self.delay() + lateness;
+        let (_, from) = self.links.entry(id).or_default();
+        *from = at.max(*from);
+        let at = *from;
+        if self.troubled && self.dice.chance(3) {
+            let later = self.dice.between(Duration::ZERO, Duration::from_millis(80));
+            self.at(at + later, Happening::Arrival(event.clone()));
+        }
+        self.at(at, Happening::Arrival(event));
+    }
+
+    /// A message of the client on its way to the master, in order with its others.
+    fn client_says(&mut self, event: Event) {
+        let at = self.now + self.delay();
+        self.client_link = at.max(self.client_link);
+        self.at(self.client_link, Happening::Arrival(event));
+    }
+
+    fn delay(&mut self) -> Duration {
+        if self.troubled && self.dice.chance(2) {
+            return self.dice.between(Duration::from_millis(2), Duration::from_millis(40));
+        }
+        self.dice.between(Duration::from_micros(20), Duration::from_micros(900))
+    }
+
+    fn arrive(&mut self, delay: Duration, event: Event) {
+        self.later(delay, Happening::Arrival(event));
+    }
+
+    fn later(&mut self, delay: Duration, happening: Happening) {
+        self.at(self.now + delay, happening);
+    }
+
+    fn at(&mut self, at: Time, happening: Happening) {
+        self.happenings += 1;
+        self.future.insert((at, self.happenings), happening);
+    }
+}
+
+fn closed() -> LossReason {
+    LossReason::ConnectionClosed("reset by peer".into())
+}
