@@ -1,1 +1,76 @@
-//! Placeholder.
+//! The attribute macros of Quiltwork: they only rewrite syntax, everything they call is in `quiltwork::__private`.
+
+mod entry;
+mod signature;
+mod task;
+
+use proc_macro::TokenStream;
+use proc_macro2::Span;
+use quote::quote;
+
+/// Makes a function a task: something a worker can run.
+///
+/// The function's name then does three things:
+///
+/// - `name(a, b)` makes a `TaskCall`, to be given to `Graph::add` or `Client::submit`. Each argument may be a value of
+///   the parameter's type, or the result of another task (`Value`, `Handle`, and lists of them for a `Vec`).
+/// - `name::call(a, b)` is the function as it was written.
+/// - Workers find it under its path, such as `my_program::count::name`.
+///
+/// A function that returns a path ending in `Result` fails its task with the `Err`; its output is the type of the `Ok`.
+/// The error must be `Display`; where it is a `std::error::Error`, or dereferences to one, its sources travel along.
+/// An `async fn` runs on a current-thread tokio runtime on its slot's thread.
+///
+/// Parameters and outputs travel between processes: they must own what they hold and be serializable.
+///
+/// ```ignore
+/// #[quiltwork::task]
+/// fn count_words(path: String) -> std::io::Result<usize> {
+///     Ok(std::fs::read_to_string(path)?.split_whitespace().count())
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand("task", arguments, item, task::expand)
+}
+
+/// Makes `main` the entry of a program that can be its own workers.
+///
+/// Calls `quiltwork::init()` before anything else, and runs an `async fn main` on a current-thread tokio runtime with
+/// time and I/O. An `Err` from `main` is printed on standard error with its hint, and the process exits with status 1.
+///
+/// ```ignore
+/// #[quiltwork::main]
+/// async fn main() -> quiltwork::Result<()> {
+///     Ok(())
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand("main", arguments, item, entry::expand)
+}
+
+/// Runs one macro; a mistake becomes a compile error beside the untouched function, so that nothing else seems wrong.
+fn expand(
+    name: &str,
+    arguments: TokenStream,
+    item: TokenStream,
+    rewrite: fn(syn::ItemFn) -> syn::Result<proc_macro2::TokenStream>,
+) -> TokenStream {
+    let untouched = proc_macro2::TokenStream::from(item.clone());
+    let rewritten = if arguments.is_empty() {
+        syn::parse::<syn::ItemFn>(item)
+            .map_err(|error| {
+                syn::Error::new(error.span(), format!("#[quiltwork::{name}] belongs on a function: {error}"))
+            })
+            .and_then(rewrite)
+    } else {
+        Err(syn::Error::new(Span::call_site(), format!("#[quiltwork::{name}] takes no arguments")))
+    };
+    rewritten
+        .unwrap_or_else(|error| {
+            let errors = error.into_compile_error();
+            quote! { #errors #untouched }
+        })
+        .into()
+}
