@@ -1,1 +1,78 @@
-//! Placeholder.
+//! A distributed task runtime: split the work into patches, let many processes sew them, get one whole back.
+//!
+//! Mark functions as tasks, connect them to a graph, and run it: on this machine as real processes, on many machines with the
+//! same code. What a failed worker held is done again elsewhere; every result is published once.
+//!
+//! ```no_run
+//! use quiltwork::prelude::*;
+//!
+//! #[quiltwork::task]
+//! fn count_words(path: String) -> std::io::Result<usize> {
+//!     Ok(std::fs::read_to_string(path)?.split_whitespace().count())
+//! }
+//!
+//! #[quiltwork::task]
+//! fn sum(parts: Vec<usize>) -> usize {
+//!     parts.iter().sum()
+//! }
+//!
+//! #[quiltwork::main]
+//! async fn main() -> quiltwork::Result<()> {
+//!     let cluster = LocalCluster::builder().workers(2).start().await?;
+//!     let mut graph = Graph::new();
+//!     let parts: Vec<Value<usize>> = ["a.txt", "b.txt"].map(|path| graph.add(count_words(path))).into();
+//!     let total = graph.add(sum(parts).named("total"));
+//!     println!("{} words", cluster.client().run(graph, total).await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | you want | look at |
+//! |---|---|
+//! | a function that workers can run | [`#[quiltwork::task]`](macro@task), [`TaskCall`] for its options |
+//! | many tasks that use each other's results | [`Graph`], [`Client::run`] |
+//! | one task now | [`Client::submit`], [`Handle`] |
+//! | results as they come | [`as_completed()`] |
+//! | a program without async | [`blocking::Client`], [`Handle::wait`] |
+//! | a cluster on this machine | [`LocalCluster`], [`#[quiltwork::main]`](macro@main) |
+//! | a cluster elsewhere | [`Client::connect`], [`Ticket`] |
+//! | to know where a task runs, or tell how far it is | [`TaskContext`] |
+//! | tasks that submit tasks | [`Client::current`] |
+//! | to train a model by parameter averaging | [`train`] |
+//! | to go through a folder of files | [`data`] |
+#![warn(missing_docs)]
+
+// The macros name this crate by its name, also in here.
+extern crate self as quiltwork;
+
+mod argument;
+mod call;
+mod client;
+mod context;
+pub mod data;
+mod error;
+mod graph;
+mod init;
+mod local;
+pub mod prelude;
+mod size;
+pub mod train;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use argument::{IntoArgument, Portable};
+pub use call::TaskCall;
+pub use client::{AsCompleted, Client, Handle, HandleFuture, Outputs, Story, Ticket, as_completed, blocking};
+pub use context::TaskContext;
+pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
+pub use graph::{Graph, Value};
+pub use init::init;
+pub use local::{LocalCluster, LocalClusterBuilder, WorkerLog};
+pub use quiltwork_macros::{main, task};
+pub use quiltwork_types::{
+    AttemptId, Chapter, FailureKind, JobId, NamedResource, Resources, StoryEntry, TaskFailure, TaskId, TaskState, Time,
+    WorkerId, WorkerInfo,
+};
+pub use size::ByteSize;

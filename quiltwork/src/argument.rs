@@ -1,0 +1,140 @@
+//! What may stand as an argument of a task, and its encoded form; what becomes of it when it is submitted is not known here.
+use crate::Handle;
+use crate::client::Reference;
+use crate::graph::{Value, ValueKey};
+use bytes::Bytes;
+use quiltwork_protocol::codec;
+use quiltwork_types::Encoding;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// What can travel between processes: parameters and results of tasks. Every type that derives serde's two traits and
+/// borrows nothing is portable.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between processes",
+    label = "not a portable type",
+    note = "parameters and results of tasks need `#[derive(serde::Serialize, serde::Deserialize)]`, and must be `Send` and own what they hold"
+)]
+pub trait Portable: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {}
+
+/// What may stand where a task expects a `T`: a `T`, or the result of another task that makes one.
+///
+/// For a `Vec<U>` also a list of results, each a `U`. A [`Handle`] given as an argument is kept alive until the
+/// submission is on its way.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument where the task expects `{T}`",
+    label = "expected `{T}`, `Value<{T}>` or `Handle<{T}>`",
+    note = "a literal must be portable: it derives serde's `Serialize` and `Deserialize`",
+    note = "where a `Vec<U>` is expected, a list of results stands as well, such as `Vec<Value<U>>`"
+)]
+pub trait IntoArgument<T> {
+    #[doc(hidden)]
+    fn into_argument(self) -> Argument;
+}
+
+/// An argument in its encoded form.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Argument(pub(crate) Form);
+
+/// What an argument is made of.
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    Literal(Encoding, Bytes),
+    Value(Source),
+    Values(Vec<Source>),
+    /// A literal that cannot be encoded, and why.
+    Unencodable(String),
+}
+
+/// A result that is used as an argument.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// Of a task in the same graph.
+    Value(ValueKey),
+    /// Of a task that was submitted before.
+    Handle(Arc<Reference>),
+    /// Of a task that could not be submitted; whoever needs it fails likewise.
+    Failed(Box<crate::Error>),
+}
+
+impl Argument {
+    fn literal<T: Serialize>(value: &T) -> Self {
+        Self(match codec::encode_value(value) {
+            Ok(bytes) => Form::Literal(codec::encoding_of::<T>(), bytes.into()),
+            Err(error) => Form::Unencodable(error.to_string()),
+        })
+    }
+
+    fn list(sources: impl Iterator<Item = Source>) -> Self {
+        Self(Form::Values(sources.collect()))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Portable> IntoArgument<T> for T {
+    fn into_argument(self) -> Argument {
+        Argument::literal(&self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoArgument<String> for &str {
+    fn into_argument(self) -> Argument {
+        Argument::literal(&self.to_owned())
+    }
+}
+
+/// Lets results stand for values: `$one` by itself, and lists of them for a `Vec`.
+macro_rules! results_are_arguments {
+    ($one:ident, $source:expr) => {
+        #[diagnostic::do_not_recommend]
+        impl<T> IntoArgument<T> for $one<T> {
+            fn into_argument(self) -> Argument {
+                (&self).into_argument()
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<T> IntoArgument<T> for &$one<T> {
+            fn into_argument(self) -> Argument {
+                Argument(Form::Value($source(self)))
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<T> IntoArgument<Vec<T>> for Vec<$one<T>> {
+            fn into_argument(self) -> Argument {
+                Argument::list(self.iter().map($source))
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<T> IntoArgument<Vec<T>> for &Vec<$one<T>> {
+            fn into_argument(self) -> Argument {
+                Argument::list(self.iter().map($source))
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<T> IntoArgument<Vec<T>> for &[$one<T>] {
+            fn into_argument(self) -> Argument {
+                Argument::list(self.iter().map($source))
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<T, const N: usize> IntoArgument<Vec<T>> for [$one<T>; N] {
+            fn into_argument(self) -> Argument {
+                Argument::list(self.iter().map($source))
+            }
+        }
+    };
+}
+
+results_are_arguments!(Value, Value::source);
+results_are_arguments!(Handle, Handle::source);

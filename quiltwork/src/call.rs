@@ -1,0 +1,154 @@
+//! A call of a task that has not been submitted: function, encoded arguments, options. It knows no client and no graph.
+use crate::argument::{Argument, Form};
+use crate::error::{Error, Problem};
+use crate::size::ByteSize;
+use quiltwork_protocol::client_to_master::TaskOptions;
+use quiltwork_types::NamedResource;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A call of a task, to be given to [`Graph::add`](crate::Graph::add) or [`Client::submit`](crate::Client::submit).
+///
+/// Made by the function that [`#[quiltwork::task]`](macro@crate::task) stands on. Nothing runs before it is submitted. What
+/// is wrong with it (an argument that cannot be encoded, an option that cannot be understood) is told then.
+#[must_use = "a call does nothing until it is submitted or added to a graph"]
+pub struct TaskCall<T> {
+    call: Call,
+    /// The first thing that is wrong with it.
+    fault: Option<Box<Error>>,
+    makes: PhantomData<fn() -> T>,
+}
+
+/// A call whose result type is known elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) function: &'static str,
+    pub(crate) arguments: Vec<NamedArgument>,
+    pub(crate) options: TaskOptions,
+}
+
+/// An argument with the parameter it is for.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedArgument {
+    pub(crate) parameter: &'static str,
+    pub(crate) form: Form,
+}
+
+impl Call {
+    /// What people call the task.
+    pub(crate) fn name(&self) -> &str {
+        self.options.name.as_deref().unwrap_or(self.function)
+    }
+}
+
+impl<T> TaskCall<T> {
+    pub(crate) fn new<const N: usize>(function: &'static str, arguments: [(&'static str, Argument); N]) -> Self {
+        let mut fault = None;
+        let named = arguments.into_iter().map(|(parameter, Argument(form))| {
+            if let Form::Unencodable(reason) = &form {
+                fault.get_or_insert_with(|| Box::new(unencodable(function, parameter, reason)));
+            }
+            NamedArgument { parameter, form }
+        });
+        let call = Call { function, arguments: named.collect(), options: TaskOptions::default() };
+        Self { call, fault, makes: PhantomData }
+    }
+
+    /// How often a failing attempt (an `Err` or a panic) may be tried again, with growing pauses; 0 unless told otherwise.
+    /// The death of a worker is no failure of the task and does not count.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.call.options.retries = retries;
+        self
+    }
+
+    /// What people call it in messages and stories; the function's name unless told otherwise.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.call.options.name = Some(name.into().into_boxed_str());
+        self
+    }
+
+    /// Higher runs first; 0 unless told otherwise.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.call.options.priority = priority;
+        self
+    }
+
+    /// How many slots of a worker it occupies; 1 unless told otherwise, and at least 1.
+    pub fn slots(mut self, slots: u32) -> Self {
+        if slots == 0 {
+            let hint =
+                "leave `.slots` out for a light task: workers run several of them side by side if they have slots";
+            self.refuse(Error::Invalid(Problem::new("a task occupies at least one slot").with_hint(hint)));
+        }
+        self.call.options.resources.slots = slots;
+        self
+    }
+
+    /// How much memory it occupies while it runs: bytes, or text such as `"1.5GiB"`. Unless told otherwise its memory is
+    /// not accounted.
+    pub fn memory(mut self, amount: impl ByteSize) -> Self {
+        match amount.in_bytes() {
+            Ok(bytes) => self.call.options.resources.memory = bytes,
+            Err(error) => self.refuse(error),
+        }
+        self
+    }
+
+    /// How much it occupies of a resource that only users know the meaning of, such as `gpu`.
+    pub fn resource(mut self, name: &str, amount: u64) -> Self {
+        let resources = &mut self.call.options.resources;
+        let mut named = std::mem::take(&mut resources.named).into_vec();
+        match named.binary_search_by(|other| (*other.name).cmp(name)) {
+            Ok(place) => named[place].amount = amount,
+            Err(place) => named.insert(place, NamedResource { name: name.into(), amount }),
+        }
+        resources.named = named.into_boxed_slice();
+        self
+    }
+
+    /// Which partition of a data set it works on; the task learns it from its [`TaskContext`](crate::TaskContext).
+    pub fn partition(mut self, partition: u32) -> Self {
+        self.call.options.partition = Some(partition);
+        self
+    }
+
+    /// The call, unless something is wrong with it.
+    pub(crate) fn into_call(self) -> Result<Call, Box<Error>> {
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => Ok(self.call),
+        }
+    }
+
+    fn refuse(&mut self, error: Error) {
+        let name = self.call.name();
+        self.fault.get_or_insert_with(|| {
+            Box::new(match error {
+                Error::Invalid(problem) => {
+                    let message = format!("task `{name}` cannot be submitted: {}", problem.message);
+                    Error::Invalid(Problem { message, ..problem })
+                }
+                other => other,
+            })
+        });
+    }
+}
+
+fn unencodable(function: &str, parameter: &str, reason: &str) -> Error {
+    Error::Encode(
+        Problem::new(format!("argument `{parameter}` of task `{function}` cannot travel: {reason}"))
+            .with_hint("give a value whose `Serialize` cannot fail and knows its length"),
+    )
+}
+
+impl<T> Clone for TaskCall<T> {
+    fn clone(&self) -> Self {
+        Self { call: self.call.clone(), fault: self.fault.clone(), makes: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for TaskCall<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskCall").field("function", &self.call.function).field("options", &self.call.options).finish()
+    }
+}

@@ -1,0 +1,99 @@
+//! Brings values that stayed in the cluster to this client: which of their holders to ask, over which connection.
+use super::cell::{Cell, Next, Place};
+use super::session::Shared;
+use bytes::Bytes;
+use quiltwork_protocol::{ClientToMaster, Holder, Parcel};
+use quiltwork_transport::{BulkError, Connection};
+use quiltwork_types::{Encoding, FailureKind, TaskFailure, ValueId, WorkerId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// How many values come here at a time: enough to keep the way busy, few enough that each moves.
+const FETCHES_AT_ONCE: usize = 16;
+
+/// Connections to whoever holds values.
+pub(super) struct Peers {
+    master: Connection,
+    shared: Arc<Shared>,
+    fetches: Semaphore,
+}
+
+/// What came of asking one holder.
+enum Found {
+    Here(Encoding, Bytes),
+    /// Not there, or nobody is there: another holder may have it.
+    Missing,
+    /// It can never come here.
+    Never(BulkError),
+}
+
+impl Peers {
+    pub(super) fn new(master: Connection, shared: Arc<Shared>) -> Self {
+        Self { master, shared, fetches: Semaphore::new(FETCHES_AT_ONCE) }
+    }
+
+    /// Fetches the cell's value from where the master says it is. If nobody has it, the master is told, and the cell
+    /// waits for what the master says next.
+    pub(super) async fn fetch(self: Arc<Self>, cell: Arc<Cell>) {
+        let Ok(_permit) = self.fetches.acquire().await else { return };
+        while let Some(Place { holders, size }) = cell.take_place() {
+            let value = ValueId::of(cell.task());
+            match self.ask_all(value, &holders).await {
+                Found::Here(encoding, bytes) => return cell.on_fetched(encoding, bytes),
+                Found::Missing => match cell.on_missing() {
+                    Next::Fetch => {}
+                    Next::Nothing => return,
+                },
+                Found::Never(error) => {
+                    let message = format!("its value of {size} bytes cannot be fetched: {error}");
+                    return self
+                        .shared
+                        .fail(cell.task(), TaskFailure::new(FailureKind::ValueLost, cell.task(), message));
+                }
+            }
+        }
+    }
+
+    async fn ask_all(&self, value: ValueId, holders: &[Holder]) -> Found {
+        let mut refused = None;
+        for holder in holders {
+            let found = match holder {
+                // The master keeps what it holds until it is released: nobody else could say more.
+                Holder::Master => sort(self.master.fetch(value, self.shared.value_limit).await, true),
+                Holder::Worker { worker, address } => self.ask_worker(value, *worker, *address).await,
+            };
+            match found {
+                Found::Here(..) => return found,
+                Found::Never(error) => refused = Some(error),
+                Found::Missing => self.report_missing(value, holder).await,
+            }
+        }
+        refused.map_or(Found::Missing, Found::Never)
+    }
+
+    async fn ask_worker(&self, value: ValueId, worker: WorkerId, address: SocketAddr) -> Found {
+        match self.shared.workers.connection(worker, address).await {
+            Some(connection) => sort(connection.fetch(value, self.shared.value_limit).await, false),
+            None => Found::Missing,
+        }
+    }
+
+    async fn report_missing(&self, value: ValueId, holder: &Holder) {
+        if let Holder::Worker { worker, .. } = holder {
+            let message = ClientToMaster::ReportMissing { value, holder: *worker };
+            // If the link is lost, the cell is failed with it.
+            drop(self.shared.sender.send(&Parcel::bare(message)).await);
+        }
+    }
+}
+
+fn sort(fetched: Result<Option<(Encoding, Bytes)>, BulkError>, is_master: bool) -> Found {
+    match fetched {
+        Ok(Some((encoding, bytes))) => Found::Here(encoding, bytes),
+        Ok(None) if is_master => Found::Never(BulkError::Broken("the master does not have it".to_owned())),
+        Err(error @ (BulkError::TooLarge { .. } | BulkError::Refused)) => Found::Never(error),
+        Err(error) if is_master => Found::Never(error),
+        Ok(None) | Err(_) => Found::Missing,
+    }
+}

@@ -1,0 +1,270 @@
+//! What all clones of a client, its handles and its I/O thread share; it knows what is to be said, not how tasks are numbered.
+use super::cell::{Cell, Encoded, Next};
+use super::errands::Errands;
+use super::submission::Outgoing;
+use crate::error::{Error, FailedTask, Problem, Result};
+use bytes::Bytes;
+use quiltwork_protocol::client_to_master::Question;
+use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
+use quiltwork_protocol::{ClientToMaster, MasterToClient, Parcel};
+use quiltwork_transport::{LinkSender, PushError, WorkerPool};
+use quiltwork_types::{JobId, TaskFailure, TaskId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::thread::{JoinHandle, ThreadId};
+use tokio::sync::oneshot;
+
+/// A link to a master with the thread that serves it. Dropping the last reference says good-bye.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    /// Taken when it is joined.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Session {
+    pub(super) const fn new(shared: Arc<Shared>, thread: JoinHandle<()>) -> Self {
+        Self { shared, thread: Some(thread) }
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for Session {
+    /// Waits for the thread, which takes no longer than the transport's limit for telling a peer good-bye; on the thread
+    /// itself (a waker may have held the last handle) it only asks.
+    fn drop(&mut self) {
+        self.shared.errands.finish();
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // If it panicked, everybody who waited for it was told.
+            drop(thread.join());
+        }
+    }
+}
+
+/// A live reference to a task: the master keeps its value until this is dropped.
+pub(crate) struct Reference {
+    session: Arc<Session>,
+    cell: Arc<Cell>,
+}
+
+impl Reference {
+    pub(super) const fn new(session: Arc<Session>, cell: Arc<Cell>) -> Self {
+        Self { session, cell }
+    }
+
+    pub(crate) fn cell(&self) -> &Cell {
+        &self.cell
+    }
+
+    /// Waits for the value; the first who asks makes it come here.
+    pub(super) fn poll_value(&self, waker: &Waker) -> Poll<Result<Encoded>> {
+        let (poll, next) = self.cell.poll_value(waker);
+        self.shared().see_to(&self.cell, next);
+        poll
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        self.session.shared()
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        let task = self.cell.task();
+        self.shared().register().cells.remove(&task.index);
+        self.shared().errands.release([task]);
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({})", self.cell.name(), self.cell.task())
+    }
+}
+
+/// What the callers' threads and the I/O thread share.
+pub(super) struct Shared {
+    pub(super) job: JobId,
+    /// The largest value the cluster accepts, in bytes.
+    pub(super) value_limit: u64,
+    pub(super) sender: LinkSender<ClientToMaster>,
+    pub(super) outgoing: Mutex<Outgoing>,
+    pub(super) errands: Errands,
+    /// The ways to the workers that hold values.
+    pub(super) workers: WorkerPool,
+    /// The I/O thread.
+    thread: ThreadId,
+    register: Mutex<Register>,
+}
+
+/// Who waits for news from the master.
+#[derive(Default)]
+pub(super) struct Register {
+    cells: HashMap<u32, Arc<Cell>>,
+    questions: HashMap<u64, oneshot::Sender<Answer>>,
+    asked: u64,
+    /// Why there will be no more news.
+    lost: Option<Error>,
+}
+
+impl Shared {
+    /// To be made on the I/O thread.
+    pub(super) fn new(job: JobId, value_limit: u64, sender: LinkSender<ClientToMaster>, workers: WorkerPool) -> Self {
+        Self {
+            job,
+            value_limit,
+            sender,
+            outgoing: Mutex::default(),
+            errands: Errands::default(),
+            workers,
+            thread: std::thread::current().id(),
+            register: Mutex::default(),
+        }
+    }
+
+    /// Whether this is the I/O thread, which must not wait for itself.
+    pub(super) fn is_io_thread(&self) -> bool {
+        self.thread == std::thread::current().id()
+    }
+
+    /// Makes sure that news of these tasks will be heard, before the master hears of the tasks.
+    pub(super) fn expect(&self, cells: &[Arc<Cell>]) -> Result<()> {
+        let mut register = self.register();
+        if let Some(lost) = &register.lost {
+            return Err(lost.clone());
+        }
+        register.cells.extend(cells.iter().map(|cell| (cell.task().index, Arc::clone(cell))));
+        Ok(())
+    }
+
+    /// Takes back what was expected.
+    pub(super) fn forget(&self, cells: &[Arc<Cell>]) {
+        let mut register = self.register();
+        for cell in cells {
+            register.cells.remove(&cell.task().index);
+        }
+    }
+
+    /// Asks the master; the answer comes through what is returned.
+    pub(super) fn ask(&self, about: Question) -> Result<oneshot::Receiver<Answer>> {
+        let (sender, receiver) = oneshot::channel();
+        let question = {
+            let mut register = self.register();
+            if let Some(lost) = &register.lost {
+                return Err(lost.clone());
+            }
+            register.asked += 1;
+            let question = register.asked;
+            register.questions.insert(question, sender);
+            question
+        };
+        self.say(&Parcel::bare(ClientToMaster::Ask { question, about }))?;
+        Ok(receiver)
+    }
+
+    /// Says something from a caller's thread; waits while the master does not keep up.
+    pub(super) fn say(&self, parcel: &Parcel<ClientToMaster>) -> Result<()> {
+        self.sender.push_blocking(parcel).map_err(|error| match error {
+            PushError::Bad(error) => Error::Encode(Problem::new(format!("the submission cannot travel: {error}"))),
+            PushError::Full | PushError::Closed => self.loss(),
+        })
+    }
+
+    /// Why there is no link.
+    pub(super) fn loss(&self) -> Error {
+        self.register().lost.clone().unwrap_or_else(|| connection_lost("it is closed"))
+    }
+
+    /// Whether there is no link any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.register().lost.is_some()
+    }
+
+    /// The master said something.
+    pub(super) fn on_message(&self, parcel: Parcel<MasterToClient>) {
+        match parcel.message {
+            MasterToClient::Ended { ends } => self.on_ended(ends, &parcel.payloads),
+            MasterToClient::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.workers.lose(worker)),
+            MasterToClient::Progress { reports } => {
+                for (task, done, total) in reports {
+                    if let Some(cell) = self.cell(task) {
+                        cell.on_progress(done, total);
+                    }
+                }
+            }
+            MasterToClient::Answer { question, answer } => {
+                if let Some(asker) = self.register().questions.remove(&question) {
+                    // Whoever asked may have stopped waiting.
+                    drop(asker.send(answer));
+                }
+            }
+        }
+    }
+
+    fn on_ended(&self, ends: Vec<TaskEnd>, payloads: &[Bytes]) {
+        let mut payloads = payloads.iter();
+        for TaskEnd { task, end } in ends {
+            let payload = match end {
+                End::Inline(_) => payloads.next(),
+                _ => None,
+            };
+            // A task nobody holds any more: the release and this message crossed on their way.
+            let Some(cell) = self.cell(task) else { continue };
+            let next = cell.on_ended(end, payload);
+            self.see_to(&cell, next);
+        }
+    }
+
+    /// Has done what a change of a cell asks for.
+    pub(super) fn see_to(&self, cell: &Arc<Cell>, next: Next) {
+        if next == Next::Fetch {
+            self.errands.fetch(Arc::clone(cell));
+        }
+    }
+
+    /// There is no link any more: everybody who waits is told, and so is everybody who comes.
+    pub(super) fn on_lost(&self, reason: &str) {
+        let error = connection_lost(reason);
+        let (cells, questions) = {
+            let mut register = self.register();
+            register.lost.get_or_insert_with(|| error.clone());
+            (std::mem::take(&mut register.cells), std::mem::take(&mut register.questions))
+        };
+        self.sender.close();
+        self.errands.on_lost();
+        cells.into_values().for_each(|cell| cell.fail(error.clone()));
+        drop(questions);
+    }
+
+    /// A task cannot have a value here, as was found out on this side.
+    pub(super) fn fail(&self, task: TaskId, failure: TaskFailure) {
+        if let Some(cell) = self.cell(task) {
+            let failed = FailedTask::new(task, cell.name(), failure);
+            cell.fail(Error::Task(Box::new(failed)));
+        }
+    }
+
+    fn cell(&self, task: TaskId) -> Option<Arc<Cell>> {
+        if task.job != self.job {
+            return None;
+        }
+        self.register().cells.get(&task.index).cloned()
+    }
+
+    /// Poison means nothing here: no change is made in more than one step.
+    fn register(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn connection_lost(reason: &str) -> Error {
+    Error::ConnectionLost(
+        Problem::new(format!("the link to the master is lost: {reason}")).with_hint(
+            "connect again and submit again what has not arrived; the cluster has dropped this client's tasks",
+        ),
+    )
+}

@@ -1,0 +1,276 @@
+//! From calls to messages: numbers tasks and functions, moves large literals out of the way, cuts parcels of a handy size.
+use super::cell::Cell;
+use super::errands::Upload;
+use super::session::{Reference, Shared};
+use crate::argument::{Form, Source};
+use crate::call::{Call, NamedArgument};
+use crate::error::{Error, Problem, Result};
+use bytes::Bytes;
+use quiltwork_protocol::client_to_master::{Argument, SubmittedTask, TaskOptions};
+use quiltwork_protocol::{ClientToMaster, INLINE_LIMIT, Parcel};
+use quiltwork_types::{Encoding, FunctionId, TaskId, ValueId};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+/// Parcels of tasks are cut when they reach about this many bytes: large enough to be cheap, small enough that the
+/// master begins while the rest is still being made.
+const PARCEL_TARGET: usize = 64 * 1024;
+/// What a task and each of its arguments add to a message, in bytes, besides literals: an upper guess, for cutting only.
+const TASK_COST: usize = 40;
+const ARGUMENT_COST: usize = 10;
+/// The most results one task may take as arguments: their names must fit one message.
+const SOURCES_LIMIT: usize = 1_000_000;
+
+/// The client's side of the numbering; its lock also keeps submissions in the order of their numbers.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    next: u32,
+    functions: HashMap<&'static str, FunctionId>,
+}
+
+/// Calls that are submitted together.
+pub(super) struct Batch {
+    calls: Vec<Call>,
+    /// Literals too large to travel with the messages; their tasks are numbered before the calls.
+    large: Vec<(Encoding, Bytes)>,
+}
+
+/// The task that comes `index` numbers after `first`.
+const fn task_of(first: TaskId, index: u32) -> TaskId {
+    TaskId { job: first.job, index: first.index + index }
+}
+
+impl Batch {
+    /// The calls of a graph, checked: after this, only the link can fail.
+    pub(super) fn of_graph(calls: Vec<Call>, shared: &Arc<Shared>) -> Result<Self> {
+        Self::new(calls, shared, true)
+    }
+
+    /// A call by itself, checked.
+    pub(super) fn of_one(call: Call, shared: &Arc<Shared>) -> Result<Self> {
+        Self::new(vec![call], shared, false)
+    }
+
+    fn new(calls: Vec<Call>, shared: &Arc<Shared>, in_graph: bool) -> Result<Self> {
+        let mut large = Vec::new();
+        for call in &calls {
+            let mut sources = 0;
+            for argument in &call.arguments {
+                sources += check(call, argument, shared, in_graph)?;
+                if let Form::Literal(encoding, bytes) = &argument.form
+                    && bytes.len() > INLINE_LIMIT
+                {
+                    large.push((*encoding, bytes.clone()));
+                }
+            }
+            if sources > SOURCES_LIMIT {
+                let message = format!("task `{}` takes {sources} results, more than {SOURCES_LIMIT}", call.name());
+                return Err(Error::Encode(Problem::new(message).with_hint("merge them in several steps")));
+            }
+        }
+        Ok(Self { calls, large })
+    }
+}
+
+/// Checks one argument and says how many results it takes.
+fn check(call: &Call, argument: &NamedArgument, shared: &Arc<Shared>, in_graph: bool) -> Result<usize> {
+    let what = || format!("argument `{}` of task `{}`", argument.parameter, call.name());
+    let sources = match &argument.form {
+        Form::Literal(_, bytes) => {
+            check_size(bytes.len(), shared.value_limit, what)?;
+            return Ok(0);
+        }
+        Form::Unencodable(reason) => return Err(Error::Encode(Problem::new(reason.clone()))),
+        Form::Value(source) => std::slice::from_ref(source),
+        Form::Values(sources) => sources,
+    };
+    for source in sources {
+        match source {
+            Source::Handle(reference) if !Arc::ptr_eq(reference.shared(), shared) => {
+                let hint = "use clones of one client, or give the value itself";
+                let message = format!("{} is a handle of another client", what());
+                return Err(Error::Graph(Problem::new(message).with_hint(hint)));
+            }
+            Source::Value(_) if !in_graph => {
+                let hint =
+                    "add the call to the same graph and run it, or submit the other call too and give its handle";
+                let message = format!("{} is a value of a graph, but the call is submitted by itself", what());
+                return Err(Error::Graph(Problem::new(message).with_hint(hint)));
+            }
+            Source::Failed(error) => return Err((**error).clone()),
+            Source::Handle(_) | Source::Value(_) => {}
+        }
+    }
+    Ok(sources.len())
+}
+
+/// Refuses what the cluster would refuse, before it travels.
+pub(super) fn check_size(size: usize, limit: u64, what: impl FnOnce() -> String) -> Result<()> {
+    if size as u64 <= limit {
+        return Ok(());
+    }
+    let message = format!("{} has {size} bytes, more than the {limit} this cluster accepts", what());
+    Err(Error::Encode(Problem::new(message).with_hint("split it, or raise the cluster's value limit")))
+}
+
+/// Submits the batch; a cell is made for each of `kept`, the indices of calls whose results are wanted, and returned in
+/// the same order.
+pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result<Vec<Arc<Cell>>> {
+    let Batch { mut calls, large } = batch;
+    if !large.is_empty() {
+        shared.errands.wait_for_room();
+    }
+    let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+    let first_put = outgoing.number(shared, large.len() + calls.len())?;
+    let puts = u32::try_from(large.len()).expect("no more than were numbered");
+    let first = task_of(first_put, puts);
+    let cells = kept.iter().map(|&index| {
+        let options = &mut calls[index as usize].options;
+        options.kept = true;
+        let name = options.name.clone();
+        Arc::new(Cell::new(task_of(first, index), calls[index as usize].function, name))
+    });
+    let cells: Vec<_> = cells.collect();
+    shared.expect(&cells)?;
+    let sent = put_all(shared, first_put, large).and_then(|()| {
+        let mut parcels = Parcels::new(shared, first_put, first);
+        for (index, call) in (0..).zip(calls) {
+            let function = outgoing.define(shared, call.function)?;
+            parcels.add(index, function, call)?;
+        }
+        parcels.cut()
+    });
+    if let Err(error) = sent {
+        shared.forget(&cells);
+        return Err(error);
+    }
+    // The consumers have been named: the master keeps the literals until these have run.
+    if puts > 0 {
+        shared.errands.release((0..puts).map(|index| task_of(first_put, index)));
+    }
+    Ok(cells)
+}
+
+/// Announces a value and has it uploaded; its cell ends when the master has it.
+pub(super) fn put(shared: &Arc<Shared>, encoding: Encoding, bytes: Bytes) -> Result<Arc<Cell>> {
+    check_size(bytes.len(), shared.value_limit, || "the value".to_owned())?;
+    shared.errands.wait_for_room();
+    let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+    let task = outgoing.number(shared, 1)?;
+    let cell = Arc::new(Cell::new(task, "put", None));
+    shared.expect(std::slice::from_ref(&cell))?;
+    if let Err(error) = put_all(shared, task, vec![(encoding, bytes)]) {
+        shared.forget(std::slice::from_ref(&cell));
+        return Err(error);
+    }
+    Ok(cell)
+}
+
+fn put_all(shared: &Shared, first: TaskId, values: Vec<(Encoding, Bytes)>) -> Result<()> {
+    for (index, (encoding, bytes)) in (0..).zip(values) {
+        let task = task_of(first, index);
+        shared.say(&Parcel::bare(ClientToMaster::Put { task, size: bytes.len() as u64, encoding }))?;
+        shared.errands.upload(Upload { task, bytes });
+    }
+    Ok(())
+}
+
+impl Outgoing {
+    /// Takes `count` numbers and returns the first.
+    fn number(&mut self, shared: &Shared, count: usize) -> Result<TaskId> {
+        let first = TaskId { job: shared.job, index: self.next };
+        let next = u32::try_from(count).ok().and_then(|count| self.next.checked_add(count));
+        self.next = next.ok_or_else(|| {
+            let message = "this client has submitted all the 2³² tasks it can number";
+            Error::Invalid(Problem::new(message).with_hint("connect another client"))
+        })?;
+        Ok(first)
+    }
+
+    /// The number of a function on this link; the master is told before its first use.
+    fn define(&mut self, shared: &Shared, name: &'static str) -> Result<FunctionId> {
+        if let Some(function) = self.functions.get(name) {
+            return Ok(*function);
+        }
+        let function = FunctionId(u32::try_from(self.functions.len()).expect("a program has fewer functions"));
+        shared.say(&Parcel::bare(ClientToMaster::DefineFunction { function, name: name.to_owned() }))?;
+        self.functions.insert(name, function);
+        Ok(function)
+    }
+}
+
+/// Fills one parcel after the other.
+struct Parcels<'a> {
+    shared: &'a Shared,
+    first: TaskId,
+    /// The task of the next large literal, in the order in which [`Batch::new`] found them.
+    next_put: TaskId,
+    tasks: Vec<SubmittedTask>,
+    payloads: Vec<Bytes>,
+    bytes: usize,
+    /// Handles among the arguments: released only when their consumers have been named.
+    held: Vec<Arc<Reference>>,
+}
+
+impl<'a> Parcels<'a> {
+    const fn new(shared: &'a Shared, next_put: TaskId, first: TaskId) -> Self {
+        Self { shared, first, next_put, tasks: Vec::new(), payloads: Vec::new(), bytes: 0, held: Vec::new() }
+    }
+
+    fn add(&mut self, index: u32, function: FunctionId, call: Call) -> Result<()> {
+        let Call { arguments, options, .. } = call;
+        self.bytes += TASK_COST + cost_of(&options);
+        let arguments = arguments.into_iter().map(|argument| self.argument(argument.form)).collect();
+        self.tasks.push(SubmittedTask { task: task_of(self.first, index), function, arguments, options });
+        if self.bytes >= PARCEL_TARGET { self.cut() } else { Ok(()) }
+    }
+
+    fn argument(&mut self, form: Form) -> Argument {
+        self.bytes += ARGUMENT_COST;
+        match form {
+            Form::Literal(_, bytes) if bytes.len() > INLINE_LIMIT => {
+                let task = self.next_put;
+                self.next_put = task_of(task, 1);
+                Argument::Value(ValueId::of(task))
+            }
+            Form::Literal(encoding, bytes) => {
+                self.bytes += bytes.len();
+                self.payloads.push(bytes);
+                Argument::Literal(encoding)
+            }
+            Form::Value(source) => Argument::Value(self.value(source)),
+            Form::Values(sources) => {
+                self.bytes += sources.len() * ARGUMENT_COST;
+                Argument::Values(sources.into_iter().map(|source| self.value(source)).collect())
+            }
+            Form::Unencodable(_) => unreachable!("refused when the batch was made"),
+        }
+    }
+
+    fn value(&mut self, source: Source) -> ValueId {
+        ValueId::of(match source {
+            Source::Value(key) => task_of(self.first, key.index),
+            Source::Handle(reference) => {
+                let task = reference.cell().task();
+                self.held.push(reference);
+                task
+            }
+            Source::Failed(_) => unreachable!("refused when the batch was made"),
+        })
+    }
+
+    /// Sends what has been collected.
+    fn cut(&mut self) -> Result<()> {
+        if self.tasks.is_empty() {
+            return Ok(());
+        }
+        self.bytes = 0;
+        let message = ClientToMaster::Submit { tasks: std::mem::take(&mut self.tasks) };
+        self.shared.say(&Parcel::new(message, std::mem::take(&mut self.payloads)))
+    }
+}
+
+fn cost_of(options: &TaskOptions) -> usize {
+    let named = options.resources.named.iter().map(|resource| resource.name.len() + ARGUMENT_COST);
+    options.name.as_ref().map_or(0, |name| name.len()) + named.sum::<usize>()
+}

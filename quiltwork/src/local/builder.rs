@@ -1,0 +1,243 @@
+//! What a local cluster shall be: its options, their defaults and which of them make no sense; it starts nothing itself.
+use super::LocalCluster;
+use super::machine;
+use super::output::WorkerLog;
+use crate::error::{Error, Problem, Result};
+use crate::init;
+use crate::size::ByteSize;
+use quiltwork_types::NamedResource;
+use std::path::PathBuf;
+
+/// More workers on one machine, or slots in one worker, are a slip of the keyboard.
+const MOST: usize = 1024;
+/// What a worker may hold if the system does not tell how much memory there is, in bytes.
+const UNKNOWN_MEMORY: u64 = 1 << 30;
+
+/// Options of a [`LocalCluster`]; every one has a default.
+#[derive(Clone, Debug)]
+#[must_use = "nothing runs before `.start().await` or `.start_blocking()`"]
+pub struct LocalClusterBuilder {
+    workers: Option<usize>,
+    slots: usize,
+    memory_limit: Option<Result<u64>>,
+    value_limit: Option<Result<u64>>,
+    named: Vec<NamedResource>,
+    log: WorkerLog,
+    restart: bool,
+    max_worker_deaths: Option<u32>,
+    program: Option<PathBuf>,
+}
+
+/// Options that were checked, with every default filled in.
+pub(super) struct Plan {
+    pub(super) workers: usize,
+    pub(super) slots: u32,
+    pub(super) memory: u64,
+    pub(super) value_limit: Option<u64>,
+    pub(super) named: Box<[NamedResource]>,
+    pub(super) log: WorkerLog,
+    pub(super) restart: bool,
+    pub(super) max_worker_deaths: Option<u32>,
+    pub(super) program: Option<PathBuf>,
+}
+
+impl LocalClusterBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            workers: None,
+            slots: 1,
+            memory_limit: None,
+            value_limit: None,
+            named: Vec::new(),
+            log: WorkerLog::default(),
+            restart: true,
+            max_worker_deaths: None,
+            program: None,
+        }
+    }
+
+    /// How many worker processes there are, 1 to 1024. Default: one per processor.
+    pub fn workers(self, workers: usize) -> Self {
+        Self { workers: Some(workers), ..self }
+    }
+
+    /// How many tasks each worker runs at a time, 1 to 1024. Default: 1.
+    pub fn slots(self, slots: usize) -> Self {
+        Self { slots, ..self }
+    }
+
+    /// How much memory each worker may use for the values it holds, and its tasks may ask for: `"2GiB"`, `"512MB"` or a
+    /// number of bytes. Default: half of the memory there is, shared by the workers.
+    pub fn memory_limit(self, limit: impl ByteSize) -> Self {
+        Self { memory_limit: Some(limit.in_bytes()), ..self }
+    }
+
+    /// How large a single value may be, in text or bytes as for [`memory_limit`](Self::memory_limit). Default: 4 GiB.
+    pub fn value_limit(self, limit: impl ByteSize) -> Self {
+        Self { value_limit: Some(limit.in_bytes()), ..self }
+    }
+
+    /// Gives each worker an amount of a resource that tasks can ask for by name.
+    pub fn resource(mut self, name: impl Into<String>, amount: u64) -> Self {
+        self.named.push(NamedResource { name: name.into().into_boxed_str(), amount });
+        self
+    }
+
+    /// What is done with what the workers print. Default: [`WorkerLog::Inherit`].
+    pub fn log(self, log: WorkerLog) -> Self {
+        Self { log, ..self }
+    }
+
+    /// Whether a worker that was lost is started again. Default: yes. If not, the cluster ends with its last worker.
+    pub fn restart_workers(self, restart: bool) -> Self {
+        Self { restart, ..self }
+    }
+
+    /// After how many deaths of workers a task is taken for their cause and stopped, at least 1. Default: 3.
+    pub fn max_worker_deaths(self, deaths: u32) -> Self {
+        Self { max_worker_deaths: Some(deaths), ..self }
+    }
+
+    /// The program the workers run; it must call [`init`](crate::init) first. Default: this very program, with the
+    /// same arguments.
+    pub fn worker_program(self, program: impl Into<PathBuf>) -> Self {
+        Self { program: Some(program.into()), ..self }
+    }
+
+    /// Starts the cluster; ready when all workers have joined.
+    ///
+    /// # Errors
+    /// If an option makes no sense, this process is a worker itself, or the workers do not join: because `main` never
+    /// calls [`init`](crate::init), say, or because they end.
+    pub async fn start(self) -> Result<LocalCluster> {
+        LocalCluster::start(self.plan()?).await
+    }
+
+    /// Like [`start`](Self::start), for programs without async.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_blocking(self) -> Result<LocalCluster> {
+        LocalCluster::start_blocking(self.plan()?)
+    }
+
+    fn plan(self) -> Result<Plan> {
+        init::refuse_uninitialised_child();
+        init::refuse_inside_worker()?;
+        let workers = self.workers.unwrap_or_else(machine::processors);
+        if workers == 0 {
+            return Err(invalid("a cluster of 0 workers would never run a task", "ask for `.workers(1)` or more"));
+        }
+        check_at_most(workers, "workers")?;
+        if self.slots == 0 {
+            return Err(invalid("a worker with 0 slots would never run a task", "ask for `.slots(1)` or more"));
+        }
+        check_at_most(self.slots, "slots")?;
+        if self.max_worker_deaths == Some(0) {
+            return Err(invalid("no task can start if 0 worker deaths are allowed", "allow 1 or more"));
+        }
+        Ok(Plan {
+            workers,
+            slots: u32::try_from(self.slots).expect("it is at most 1024"),
+            memory: memory_of_each(self.memory_limit, workers)?,
+            value_limit: self.value_limit.transpose()?,
+            named: named_resources(self.named)?,
+            log: prepared(self.log)?,
+            restart: self.restart,
+            max_worker_deaths: self.max_worker_deaths,
+            program: self.program,
+        })
+    }
+}
+
+fn check_at_most(count: usize, what: &str) -> Result<()> {
+    if count <= MOST {
+        return Ok(());
+    }
+    let message = format!("{count} {what} are more than a machine can use: at most {MOST}");
+    Err(invalid(message, "about one per processor is fastest"))
+}
+
+fn memory_of_each(limit: Option<Result<u64>>, workers: usize) -> Result<u64> {
+    match limit.transpose()? {
+        Some(0) => Err(invalid("a worker with a memory limit of 0 holds no value", "leave it out for the default")),
+        Some(limit) => Ok(limit),
+        None => Ok(machine::memory().map_or(UNKNOWN_MEMORY, |bytes| bytes / 2 / workers as u64).max(1)),
+    }
+}
+
+fn named_resources(mut named: Vec<NamedResource>) -> Result<Box<[NamedResource]>> {
+    named.sort_by(|a, b| a.name.cmp(&b.name));
+    if named.first().is_some_and(|resource| resource.name.is_empty()) {
+        return Err(invalid("a resource needs a name", "write for example `.resource(\"gpu\", 1)`"));
+    }
+    if let Some(pair) = named.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let message = format!("the resource `{}` is given twice", pair[0].name);
+        return Err(invalid(message, "give the sum once"));
+    }
+    Ok(named.into_boxed_slice())
+}
+
+fn prepared(log: WorkerLog) -> Result<WorkerLog> {
+    if let WorkerLog::Directory(folder) = &log {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let message = format!("cannot make the log folder `{}`: {error}", folder.display());
+            Error::Local(Problem::new(message).with_hint("give a folder this user may write to"))
+        })?;
+    }
+    Ok(log)
+}
+
+fn invalid(message: impl Into<String>, hint: &'static str) -> Error {
+    Error::Invalid(Problem::new(message).with_hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> LocalClusterBuilder {
+        LocalClusterBuilder::new()
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_hint() {
+        let cases = [
+            (builder().workers(0), "0 workers"),
+            (builder().workers(1025), "1025 workers"),
+            (builder().slots(0), "0 slots"),
+            (builder().slots(usize::MAX), "slots are more"),
+            (builder().memory_limit("much"), "`much`"),
+            (builder().memory_limit(0), "memory limit of 0"),
+            (builder().value_limit("-1"), "`-1`"),
+            (builder().resource("", 1), "needs a name"),
+            (builder().resource("gpu", 1).resource("gpu", 2), "`gpu` is given twice"),
+            (builder().max_worker_deaths(0), "0 worker deaths"),
+            (builder().log(WorkerLog::Directory("/proc/none".into())), "/proc/none"),
+        ];
+        for (builder, said) in cases {
+            let error = builder.plan().err().unwrap_or_else(|| panic!("accepted: {said}"));
+            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.hint().is_some(), "{error}");
+            assert!(!error.is_retryable(), "{error}");
+        }
+    }
+
+    #[test]
+    fn defaults_fit_this_machine() {
+        let plan = builder().plan().expect("the defaults make sense");
+        assert_eq!(plan.workers, machine::processors());
+        assert_eq!(plan.slots, 1);
+        let all = machine::memory().expect("Linux tells");
+        assert!(plan.memory > 0 && plan.memory * plan.workers as u64 <= all / 2);
+        let half_of_it = builder().workers(2 * plan.workers).plan().expect("it makes sense").memory;
+        assert_eq!(half_of_it, plan.memory / 2);
+    }
+
+    #[test]
+    fn resources_are_sorted_by_name() {
+        let plan = builder().resource("tpu", 1).resource("gpu", 2).plan().expect("it makes sense");
+        let names: Vec<&str> = plan.named.iter().map(|resource| &*resource.name).collect();
+        assert_eq!(names, ["gpu", "tpu"]);
+    }
+}

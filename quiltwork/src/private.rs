@@ -1,0 +1,182 @@
+//! What the macros' expansions call; no part of the public interface, free to change with the macros.
+use crate::argument::{Argument, Portable};
+use crate::call::TaskCall;
+use std::fmt::Display;
+use std::ops::Deref;
+use std::process::ExitCode;
+use tokio::runtime::Builder;
+
+pub use inventory;
+pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on};
+
+/// The call of a task by its path.
+pub fn task_call<T, const N: usize>(path: &'static str, arguments: [(&'static str, Argument); N]) -> TaskCall<T> {
+    TaskCall::new(path, arguments)
+}
+
+/// Takes the next argument of an attempt.
+///
+/// # Errors
+/// If it is not there or not a `T`.
+pub fn next_argument<T: Portable>(arguments: &mut Arguments, parameter: &'static str) -> Result<T, TaskError> {
+    arguments.next(parameter)
+}
+
+/// Encodes the result of an attempt.
+///
+/// # Errors
+/// If its `Serialize` fails.
+pub fn finish<T: Portable>(output: T) -> Result<Output, TaskError> {
+    Output::of(&output)
+}
+
+/// What a function written to return a `Result` gives when it succeeds, whatever the alias is called.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `std::result::Result`",
+    label = "a task that returns a type called `Result` must return the standard one, or an alias of it"
+)]
+pub trait TaskReturn {
+    /// The type of the `Ok`.
+    type Value;
+}
+
+impl<T, E> TaskReturn for Result<T, E> {
+    type Value = T;
+}
+
+/// An error on its way to the client. The three traits below are tried in the order of their references, so that
+/// `(&&&Fault(&error)).task_error()` keeps as much of the error as its type has.
+#[derive(Debug)]
+pub struct Fault<'a, E>(pub &'a E);
+
+/// For errors: their sources travel too.
+pub trait ViaError {
+    /// The error as it travels.
+    fn task_error(&self) -> TaskError;
+}
+
+/// For what dereferences to an error, such as `anyhow::Error` and `Box<dyn Error>`.
+pub trait ViaDeref {
+    /// The error as it travels.
+    fn task_error(&self) -> TaskError;
+}
+
+/// For everything else.
+pub trait ViaDisplay<E> {
+    /// The error as it travels.
+    fn task_error(&self) -> TaskError
+    where
+        E: Display;
+}
+
+impl<E: std::error::Error> ViaError for &&Fault<'_, E> {
+    fn task_error(&self) -> TaskError {
+        TaskError::user(self.0)
+    }
+}
+
+impl<E: Deref<Target: std::error::Error>> ViaDeref for &Fault<'_, E> {
+    fn task_error(&self) -> TaskError {
+        TaskError::user(&**self.0)
+    }
+}
+
+impl<E> ViaDisplay<E> for Fault<'_, E> {
+    fn task_error(&self) -> TaskError
+    where
+        E: Display,
+    {
+        TaskError::displayed(self.0)
+    }
+}
+
+/// What `main` may return.
+#[diagnostic::on_unimplemented(
+    message = "`main` cannot return `{Self}`",
+    label = "expected `()`, `ExitCode`, or a `Result` of one of them whose error is `Display`"
+)]
+pub trait MainReturn {
+    /// Ends the program: an error is printed.
+    fn report(self) -> ExitCode;
+}
+
+impl MainReturn for () {
+    fn report(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+impl MainReturn for ExitCode {
+    fn report(self) -> ExitCode {
+        self
+    }
+}
+
+impl<T: MainReturn, E: Display> MainReturn for Result<T, E> {
+    fn report(self) -> ExitCode {
+        self.map_or_else(
+            |error| {
+                // With `#`, errors that know their sources print them on the same line.
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            },
+            MainReturn::report,
+        )
+    }
+}
+
+/// Runs an async `main`.
+///
+/// # Panics
+/// If the system does not give what an event loop needs.
+pub fn run_async<F: Future>(main: F) -> F::Output {
+    let runtime =
+        Builder::new_current_thread().enable_all().build().expect("the system gives what an event loop needs");
+    runtime.block_on(main)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// What a user's error becomes on its way: message and causes.
+    macro_rules! travelled {
+        ($error:expr) => {
+            match (&&&Fault(&$error)).task_error() {
+                TaskError::User { message, chain, .. } => (message, chain),
+                other => panic!("{other:?}"),
+            }
+        };
+    }
+
+    fn caused() -> io::Error {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read part 3")]
+        struct Reading(#[source] io::Error);
+        io::Error::other(Reading(io::Error::other("the disk is gone")))
+    }
+
+    #[test]
+    fn errors_travel_with_their_causes_whatever_wraps_them() {
+        let message = "cannot read part 3".to_owned();
+        let expected = (message, vec!["the disk is gone".to_owned()]);
+        assert_eq!(travelled!(caused()), expected);
+        assert_eq!(travelled!(Box::<dyn std::error::Error>::from(caused())), expected);
+        assert_eq!(travelled!(Box::<dyn std::error::Error + Send + Sync>::from(caused())), expected);
+        assert_eq!(travelled!(anyhow::Error::from(caused())), expected);
+    }
+
+    #[test]
+    fn what_can_only_be_displayed_travels_by_its_text() {
+        assert_eq!(travelled!("no".to_owned()), ("no".to_owned(), vec![]));
+        assert_eq!(travelled!(7), ("7".to_owned(), vec![]));
+    }
+
+    #[test]
+    fn a_program_that_fails_says_so_by_its_status() {
+        assert_eq!(MainReturn::report(()), ExitCode::SUCCESS);
+        assert_eq!(MainReturn::report(Ok::<_, String>(ExitCode::from(3))), ExitCode::from(3));
+        assert_eq!(MainReturn::report(Err::<(), _>("no")), ExitCode::FAILURE);
+    }
+}

@@ -1,0 +1,280 @@
+//! One array of numbers: element type, shape and contiguous data; it does no arithmetic and knows no files.
+use super::error::{Error, Result};
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dtype {
+    /// 32-bit floating point.
+    F32,
+    /// 64-bit floating point.
+    F64,
+}
+
+impl Dtype {
+    /// Bytes one element takes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        })
+    }
+}
+
+/// A number a tensor can hold: `f32` or `f64`.
+pub trait Element: sealed::Sealed + Copy + 'static {
+    /// Its element type.
+    const DTYPE: Dtype;
+}
+
+impl Element for f32 {
+    const DTYPE: Dtype = Dtype::F32;
+}
+
+impl Element for f64 {
+    const DTYPE: Dtype = Dtype::F64;
+}
+
+/// An array of `f32` or `f64`, row by row, with its shape. An empty shape is a single number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Data,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+impl Tensor {
+    /// A tensor of this shape over `data`, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the shape asks for another number of elements than `data` has.
+    pub fn new<T: Element>(shape: impl Into<Vec<usize>>, data: Vec<T>) -> Result<Self> {
+        let shape = shape.into();
+        if elements(&shape) != Some(data.len()) {
+            return Err(Error::Shape { shape, elements: data.len() });
+        }
+        Ok(Self { shape, data: T::into_data(data) })
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Panics
+    /// If a tensor of that shape cannot be counted, let alone stored.
+    #[must_use]
+    pub fn zeros(dtype: Dtype, shape: impl Into<Vec<usize>>) -> Self {
+        let shape = shape.into();
+        let len = elements(&shape).expect("the number of elements fits into a usize");
+        let data = match dtype {
+            Dtype::F32 => Data::F32(vec![0.0; len]),
+            Dtype::F64 => Data::F64(vec![0.0; len]),
+        };
+        Self { shape, data }
+    }
+
+    /// The length of each dimension, outermost first.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The type of its elements.
+    #[must_use]
+    pub const fn dtype(&self) -> Dtype {
+        match self.data {
+            Data::F32(_) => Dtype::F32,
+            Data::F64(_) => Dtype::F64,
+        }
+    }
+
+    /// How many elements it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.data {
+            Data::F32(data) => data.len(),
+            Data::F64(data) => data.len(),
+        }
+    }
+
+    /// Whether it has no elements at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its elements, row by row; `None` if they are of the other type.
+    #[must_use]
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        T::slice(&self.data)
+    }
+
+    /// Its elements for writing; `None` if they are of the other type.
+    #[must_use]
+    pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
+        T::slice_mut(&mut self.data)
+    }
+
+    /// Whether every element is finite: no NaN, no infinity.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        match &self.data {
+            Data::F32(data) => data.iter().all(|x| x.is_finite()),
+            Data::F64(data) => data.iter().all(|x| x.is_finite()),
+        }
+    }
+
+    /// Whether `other` has the same element type and shape.
+    #[must_use]
+    pub fn same_layout(&self, other: &Self) -> bool {
+        self.dtype() == other.dtype() && self.shape == other.shape
+    }
+
+    /// Its elements widened to `f64` (exact) and multiplied by `factor`.
+    pub(super) fn scaled(&self, factor: f64) -> Vec<f64> {
+        match &self.data {
+            Data::F32(data) => data.iter().map(|&x| f64::from(x) * factor).collect(),
+            Data::F64(data) => data.iter().map(|&x| x * factor).collect(),
+        }
+    }
+
+    /// A tensor of the same layout with these elements, rounded to its element type.
+    #[allow(clippy::cast_possible_truncation)]
+    pub(super) fn with_elements(&self, elements: Vec<f64>) -> Self {
+        debug_assert_eq!(elements.len(), self.len());
+        let data = match self.data {
+            Data::F32(_) => Data::F32(elements.into_iter().map(|x| x as f32).collect()),
+            Data::F64(_) => Data::F64(elements),
+        };
+        Self { shape: self.shape.clone(), data }
+    }
+
+    /// Its elements as little-endian bytes, the same on every machine.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        match &self.data {
+            Data::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Data::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+
+    /// The tensor [`to_bytes`](Self::to_bytes) was asked of.
+    pub(super) fn from_bytes(dtype: Dtype, shape: Vec<usize>, bytes: &[u8]) -> Result<Self> {
+        if !bytes.len().is_multiple_of(dtype.size()) {
+            return Err(Error::Shape { shape, elements: bytes.len() / dtype.size() });
+        }
+        match dtype {
+            Dtype::F32 => Self::new(shape, bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect()),
+            Dtype::F64 => Self::new(shape, bytes.as_chunks().0.iter().map(|x| f64::from_le_bytes(*x)).collect()),
+        }
+    }
+
+    /// Element type and shape as a message shows them: `f32 [64, 10]`.
+    pub(super) fn layout(&self) -> String {
+        format!("{} {:?}", self.dtype(), self.shape)
+    }
+}
+
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length))
+}
+
+/// How a tensor travels: its elements as one run of bytes, not number by number.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Bytes,
+}
+
+struct Bytes(Vec<u8>);
+
+impl Serialize for Tensor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wire { dtype: self.dtype(), shape: self.shape.clone(), bytes: Bytes(self.to_bytes()) }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tensor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Wire { dtype, shape, bytes } = Wire::deserialize(deserializer)?;
+        Self::from_bytes(dtype, shape, &bytes.0).map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(BytesVisitor)
+    }
+}
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a tensor")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+        Ok(Bytes(bytes))
+    }
+}
+
+/// Keeps [`Element`] to the two types a tensor has room for.
+mod sealed {
+    use super::Data;
+
+    pub trait Sealed: Sized {
+        fn into_data(data: Vec<Self>) -> Data;
+        fn slice(data: &Data) -> Option<&[Self]>;
+        fn slice_mut(data: &mut Data) -> Option<&mut [Self]>;
+    }
+
+    macro_rules! sealed {
+        ($element:ty, $variant:ident) => {
+            impl Sealed for $element {
+                fn into_data(data: Vec<Self>) -> Data {
+                    Data::$variant(data)
+                }
+
+                fn slice(data: &Data) -> Option<&[Self]> {
+                    if let Data::$variant(data) = data { Some(data) } else { None }
+                }
+
+                fn slice_mut(data: &mut Data) -> Option<&mut [Self]> {
+                    if let Data::$variant(data) = data { Some(data) } else { None }
+                }
+            }
+        };
+    }
+
+    sealed!(f32, F32);
+    sealed!(f64, F64);
+}

@@ -1,0 +1,63 @@
+//! Which processes and threads there are, as `/proc` tells.
+use anyhow::{Result, ensure};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// A hang guard for what happens by itself soon.
+const SOON: Duration = Duration::from_secs(30);
+
+/// The processes started by this one and not reaped, with zombies.
+pub(crate) fn children() -> Vec<u32> {
+    let own = std::process::id();
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| field(*pid, 1).is_some_and(|parent| parent == own.to_string())).collect()
+}
+
+/// The threads of this process that keep a local cluster running.
+pub(crate) fn supervising_threads() -> usize {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    // The system keeps 15 characters of a name.
+    names.filter(|name| ["quiltwork-super", "quiltwork-maste"].contains(&name.trim_end())).count()
+}
+
+/// Whether a process runs; a zombie does not.
+pub(crate) fn is_running(pid: u32) -> bool {
+    field(pid, 0).is_some_and(|state| state != "Z" && state != "X")
+}
+
+/// Fails if this process still has a child, be it a zombie, or a thread that keeps a cluster running.
+pub(crate) fn no_child_is_left() -> Result<()> {
+    let left = children();
+    ensure!(left.is_empty(), "these children are left: {left:?}");
+    let threads = supervising_threads();
+    ensure!(threads == 0, "{threads} threads of a cluster are left");
+    Ok(())
+}
+
+/// Waits until none of these processes runs.
+pub(crate) fn all_end(pids: &[u32]) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    while let Some(pid) = pids.iter().find(|pid| is_running(**pid)) {
+        ensure!(Instant::now() < deadline, "process {pid} still runs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    while !condition() {
+        ensure!(Instant::now() < deadline, "it never came about that {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// A field of `/proc/<pid>/stat` behind the program's name: 0 is the state, 1 the parent.
+fn field(pid: u32, index: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(index).map(str::to_owned)
+}

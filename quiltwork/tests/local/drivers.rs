@@ -1,0 +1,86 @@
+//! Programs that start a cluster and then come to their end in one way or another.
+use crate::tasks::{double, sleep_long};
+use anyhow::{Context, Result, ensure};
+use quiltwork::prelude::*;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+/// A program whose `main` never calls `init()`.
+pub(crate) const FORGETFUL: &str = "driver:forgetful";
+/// A driver whose tasks run for ever.
+pub(crate) const BUSY: &str = "driver:busy";
+/// A driver that leaves by `std::process::exit` while tasks run.
+pub(crate) const EXITING: &str = "driver:exiting";
+/// A driver that panics while tasks run.
+pub(crate) const PANICKING: &str = "driver:panicking";
+/// A driver that runs one task and says its result.
+pub(crate) const SHORT: &str = "driver:short";
+
+/// Starts a cluster without `init()`, as a beginner might, and says what came of it.
+pub(crate) fn run_forgetful() -> ExitCode {
+    match LocalCluster::builder().workers(2).start_blocking() {
+        Ok(_) => println!("it started"),
+        Err(error) => println!("{:?}: {error}", error.kind()),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs the driver of this name, if there is one.
+pub(crate) fn run(role: &str) -> Option<ExitCode> {
+    let drive = match role {
+        BUSY => || loop {
+            std::thread::park();
+        },
+        EXITING => || std::process::exit(0),
+        PANICKING => || panic!("as the test wants it"),
+        SHORT => {
+            let cluster = LocalCluster::builder().workers(1).start_blocking().expect("it starts");
+            println!("{}", cluster.client().submit(double(21)).wait().expect("it runs"));
+            return Some(ExitCode::SUCCESS);
+        }
+        _ => return None,
+    };
+    let cluster = LocalCluster::builder().workers(2).start_blocking().expect("it starts");
+    let _running = cluster.client().map(0..2, sleep_long);
+    let pids: Vec<String> = cluster.worker_pids().iter().map(u32::to_string).collect();
+    println!("{}", pids.join(" "));
+    std::io::stdout().flush().expect("the test reads it");
+    drive()
+}
+
+/// A driver on its way, in a process group of its own as a shell would start it, and its workers.
+pub(crate) struct Driver {
+    process: Child,
+    pub(crate) workers: Vec<u32>,
+}
+
+impl Driver {
+    /// Starts the driver of this name and waits until its cluster runs.
+    pub(crate) fn start(role: &str) -> Result<Self> {
+        let mut process = command(role)?.process_group(0).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().context("it is piped")?).read_line(&mut line)?;
+        let workers: Vec<u32> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(workers.len() == 2, "the driver said {line:?}");
+        Ok(Self { process, workers })
+    }
+
+    /// Its process id, which is that of its group as well.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Result<()> {
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+/// This program in another role.
+pub(crate) fn command(role: &str) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(role);
+    Ok(command)
+}

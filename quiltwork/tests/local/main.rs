@@ -1,0 +1,49 @@
+//! Local clusters as whole processes: how they start, how they lose workers, and that nothing is left of them.
+//!
+//! Workers, and the drivers that some tests kill, are this very binary started again, so the harness is ours.
+mod census;
+mod drivers;
+mod endings;
+mod losses;
+mod starts;
+mod tasks;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// A hang guard, not a measurement: no test comes near it.
+const LONGEST: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let role = std::env::args().nth(1);
+    // Its driver and its workers take this same way, and none of them calls `init()`.
+    if role.as_deref() == Some(drivers::FORGETFUL) {
+        return drivers::run_forgetful();
+    }
+    quiltwork::init();
+    if let Some(exit_code) = role.and_then(|role| drivers::run(&role)) {
+        return exit_code;
+    }
+    let mut arguments = Arguments::from_args();
+    // Each test counts the processes and threads of this process; another one beside it would be counted too.
+    arguments.test_threads = Some(1);
+    let trials = [starts::trials(), losses::trials(), endings::trials()];
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
+}
+
+/// A test that runs as a future on a runtime of its own and is given up after [`LONGEST`]. Whatever it tests, none of
+/// its processes may be left after it.
+fn trial<F>(name: &'static str, test: fn() -> F) -> Trial
+where
+    F: Future<Output = anyhow::Result<()>> + 'static,
+{
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let result = runtime.block_on(async { tokio::time::timeout(LONGEST, test()).await });
+        match result {
+            Ok(result) => result.and_then(|()| census::no_child_is_left()).map_err(|e| Failed::from(format!("{e:?}"))),
+            Err(_) => Err(format!("no end after {LONGEST:?}").into()),
+        }
+    })
+}

@@ -1,0 +1,68 @@
+//! The tasks the workers of these tests run.
+use quiltwork::prelude::*;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+#[quiltwork::task]
+pub(crate) fn double(x: u64) -> u64 {
+    2 * x
+}
+
+/// Runs longer than any test.
+#[quiltwork::task]
+pub(crate) fn sleep_long(_number: u64) {
+    std::thread::sleep(Duration::from_secs(3600));
+}
+
+#[quiltwork::task]
+pub(crate) fn sleep_millis(millis: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(millis));
+    millis
+}
+
+/// Says something and kills its worker.
+#[quiltwork::task]
+pub(crate) fn abort_after(words: String) {
+    eprintln!("{words}");
+    std::process::abort();
+}
+
+/// Prints to standard output.
+#[quiltwork::task]
+pub(crate) fn print(words: String) {
+    println!("{words}");
+}
+
+/// What a task finds on standard input.
+#[quiltwork::task]
+pub(crate) fn read_stdin() -> String {
+    let mut text = String::new();
+    match std::io::stdin().read_to_string(&mut text) {
+        Ok(_) => text,
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+/// What becomes of a task that starts a cluster.
+#[quiltwork::task]
+pub(crate) fn start_cluster() -> String {
+    match LocalCluster::builder().workers(1).start_blocking() {
+        Ok(_) => "it started".into(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Starts this program in the given role, as a task may start any program, and says what it printed.
+#[quiltwork::task]
+pub(crate) fn start_program(role: String) -> String {
+    let program = std::env::current_exe().expect("there is a program");
+    let output = Command::new(program).arg(role).stderr(Stdio::null()).output().expect("it can be started");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Starts a process, does not wait for it, and says its process id.
+#[quiltwork::task]
+pub(crate) fn leave_process() -> u32 {
+    Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().expect("sleep is everywhere").id()
+}

@@ -1,0 +1,8 @@
+struct Silent;
+
+#[quiltwork::task]
+fn fails() -> Result<u8, Silent> {
+    Err(Silent)
+}
+
+fn main() {}

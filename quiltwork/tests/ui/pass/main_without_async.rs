@@ -1,0 +1,2 @@
+#[quiltwork::main]
+fn main() {}
