@@ -1,6 +1,8 @@
-//! Which processes and threads there are, as `/proc` tells.
+//! Which processes, threads, sockets and files there are, as the system tells.
 use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A hang guard for what happens by itself soon.
@@ -44,6 +46,28 @@ pub(crate) fn all_end(pids: &[u32]) -> Result<()> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// The UDP sockets a process has open, by inode.
+pub(crate) fn sockets_of(pid: u32) -> BTreeSet<String> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let targets = open.filter_map(|entry| fs::read_link(entry.path()).ok()?.into_os_string().into_string().ok());
+    let inodes: BTreeSet<String> =
+        targets.filter_map(|target| Some(target.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    udp_sockets().intersection(&inodes).cloned().collect()
+}
+
+/// The UDP sockets of the whole machine, by inode.
+pub(crate) fn udp_sockets() -> BTreeSet<String> {
+    let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let rows = tables.iter().flat_map(|table| table.lines().skip(1));
+    rows.filter_map(|row| row.split_whitespace().nth(9).map(str::to_owned)).collect()
+}
+
+/// The names in a folder.
+pub(crate) fn files_in(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// Waits until `condition` holds.

@@ -1,10 +1,14 @@
 //! Programs that start a cluster and then come to their end in one way or another.
+use crate::census::{all_end, files_in, sockets_of, udp_sockets, until};
 use crate::tasks::{double, sleep_long};
 use anyhow::{Context, Result, ensure};
 use quiltwork::prelude::*;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use tempfile::TempDir;
 
 /// A program whose `main` never calls `init()`.
 pub(crate) const FORGETFUL: &str = "driver:forgetful";
@@ -16,6 +20,9 @@ pub(crate) const EXITING: &str = "driver:exiting";
 pub(crate) const PANICKING: &str = "driver:panicking";
 /// A driver that runs one task and says its result.
 pub(crate) const SHORT: &str = "driver:short";
+
+/// Where shared memory has its names.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Starts a cluster without `init()`, as a beginner might, and says what came of it.
 pub(crate) fn run_forgetful() -> ExitCode {
@@ -53,17 +60,29 @@ pub(crate) fn run(role: &str) -> Option<ExitCode> {
 pub(crate) struct Driver {
     process: Child,
     pub(crate) workers: Vec<u32>,
+    /// The UDP sockets of all of them.
+    sockets: BTreeSet<String>,
+    /// Where it runs and keeps its temporary files.
+    folder: TempDir,
+    /// What was in the shared memory of the machine before.
+    shared: BTreeSet<String>,
 }
 
 impl Driver {
     /// Starts the driver of this name and waits until its cluster runs.
     pub(crate) fn start(role: &str) -> Result<Self> {
-        let mut process = command(role)?.process_group(0).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let (folder, shared) = (TempDir::new()?, files_in(Path::new(SHARED_MEMORY)));
+        let mut command = command(role)?;
+        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.current_dir(&folder).env("TMPDIR", folder.path()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().context("it is piped")?).read_line(&mut line)?;
         let workers: Vec<u32> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         ensure!(workers.len() == 2, "the driver said {line:?}");
-        Ok(Self { process, workers })
+        let sockets: BTreeSet<String> =
+            workers.iter().chain([&process.id()]).flat_map(|pid| sockets_of(*pid)).collect();
+        ensure!(sockets.len() >= 4, "a master, a client and two workers have a socket each, not {sockets:?}");
+        Ok(Self { process, workers, sockets, folder, shared })
     }
 
     /// Its process id, which is that of its group as well.
@@ -71,9 +90,15 @@ impl Driver {
         self.process.id()
     }
 
-    /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Result<()> {
+    /// Waits for its end and that of its workers, and takes the census: no socket, no file, no shared memory.
+    pub(crate) async fn leaves_nothing(mut self) -> Result<()> {
         self.process.wait()?;
+        all_end(&self.workers)?;
+        until("its sockets are gone", || self.sockets.is_disjoint(&udp_sockets())).await?;
+        let left = files_in(self.folder.path());
+        ensure!(left.is_empty(), "these files are left: {left:?}");
+        let shared: BTreeSet<String> = files_in(Path::new(SHARED_MEMORY)).difference(&self.shared).cloned().collect();
+        ensure!(!shared.iter().any(|name| name.contains("quiltwork")), "left in shared memory: {shared:?}");
         Ok(())
     }
 }

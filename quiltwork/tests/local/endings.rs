@@ -1,5 +1,5 @@
 //! Nothing is left of a cluster, however it or its driver ends.
-use crate::census::{self, all_end, is_running, until};
+use crate::census::{self, all_end, is_running};
 use crate::drivers::{BUSY, Driver, EXITING, PANICKING};
 use crate::tasks::{double, leave_process, sleep_long};
 use crate::trial;
@@ -18,11 +18,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_stopped_worker_ends_at_shutdown", stopped),
         trial("a_worker_killed_at_shutdown_is_not_replaced", killed_at_shutdown),
         trial("what_tasks_left_running_ends_with_the_cluster", left_by_tasks),
-        trial("workers_end_when_the_driver_is_killed", driver_killed),
-        trial("workers_end_when_their_stopped_driver_is_killed", stopped_driver_killed),
-        trial("workers_end_at_ctrl_c", driver_interrupted),
-        trial("workers_end_when_the_driver_exits", || driver_ends(EXITING)),
-        trial("workers_end_when_the_driver_panics", || driver_ends(PANICKING)),
+        trial("nothing_is_left_when_the_driver_is_killed", driver_killed),
+        trial("nothing_is_left_when_a_stopped_driver_is_killed", stopped_driver_killed),
+        trial("nothing_is_left_after_ctrl_c", driver_interrupted),
+        trial("nothing_is_left_when_the_driver_exits", || driver_ends(EXITING)),
+        trial("nothing_is_left_when_the_driver_panics", || driver_ends(PANICKING)),
     ]
 }
 
@@ -81,8 +81,7 @@ async fn left_by_tasks() -> Result<()> {
 async fn driver_killed() -> Result<()> {
     let driver = Driver::start(BUSY)?;
     kill(pid(driver.pid()), Signal::SIGKILL)?;
-    all_end(&driver.workers)?;
-    driver.wait()
+    driver.leaves_nothing().await
 }
 
 /// Neither the driver nor its workers can do anything then: only the system can.
@@ -92,21 +91,17 @@ async fn stopped_driver_killed() -> Result<()> {
         kill(pid(*process), Signal::SIGSTOP)?;
     }
     kill(pid(driver.pid()), Signal::SIGKILL)?;
-    all_end(&driver.workers)?;
-    driver.wait()
+    driver.leaves_nothing().await
 }
 
 async fn driver_interrupted() -> Result<()> {
     let driver = Driver::start(BUSY)?;
     ensure!(driver.workers.iter().all(|worker| is_running(*worker)), "the workers did not even run");
     killpg(pid(driver.pid()), Signal::SIGINT)?;
-    all_end(&driver.workers)?;
-    driver.wait()
+    driver.leaves_nothing().await
 }
 
 async fn driver_ends(role: &str) -> Result<()> {
     let driver = Driver::start(role)?;
-    let workers = driver.workers.clone();
-    driver.wait()?;
-    until("the workers have ended", || !workers.iter().any(|worker| is_running(*worker))).await
+    driver.leaves_nothing().await
 }

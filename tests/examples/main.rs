@@ -1,0 +1,4 @@
+//! The examples as their users run them: started as programs, judged by what they print.
+mod programs;
+mod train_digits;
+mod word_count;
