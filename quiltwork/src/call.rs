@@ -149,6 +149,7 @@ impl<T> Clone for TaskCall<T> {
 
 impl<T> fmt::Debug for TaskCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskCall").field("function", &self.call.function).field("options", &self.call.options).finish()
+        let Call { function, options, .. } = &self.call;
+        f.debug_struct("TaskCall").field("function", function).field("options", options).finish_non_exhaustive()
     }
 }

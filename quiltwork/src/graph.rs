@@ -95,10 +95,10 @@ impl Graph {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        match outputs.iter().any(|output| output.graph != self.id) {
-            true => Err(foreign("an output of this run")),
-            false => Ok(self.calls),
+        if outputs.iter().any(|output| output.graph != self.id) {
+            return Err(foreign("an output of this run"));
         }
+        Ok(self.calls)
     }
 
     fn foreign_argument(&self, call: &Call) -> Option<Box<Error>> {

@@ -70,9 +70,7 @@ impl Team for Script {
     }
 }
 
-fn late() -> Option<&'static Absence> {
-    Some(&Absence::Late)
-}
+const LATE: Option<&Absence> = Some(&Absence::Late);
 
 #[tokio::test(start_paused = true)]
 async fn a_round_goes_on_without_the_late_when_its_quorum_is_met() {
@@ -85,7 +83,7 @@ async fn a_round_goes_on_without_the_late_when_its_quorum_is_met() {
     assert_eq!(outcome.parameters, model(2.0), "the average of those who answered in time");
     for report in &outcome.history {
         assert_eq!(report.trained, 2);
-        assert_eq!((report.absences.get(&1), report.absences.get(&2)), (late(), late()));
+        assert_eq!((report.absences.get(&1), report.absences.get(&2)), (LATE, LATE));
     }
     assert_eq!(started.elapsed().as_secs(), 2 * 5, "each round waits for its deadline");
     assert_eq!(*abandoned.lock().expect("nobody panics"), 2, "what is late is given up");

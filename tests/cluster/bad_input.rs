@@ -101,13 +101,13 @@ async fn garbage_on_the_port() -> Result<()> {
     let master = cluster.ticket().parse::<Ticket>()?.master;
     let stranger = UdpSocket::bind("127.0.0.1:0")?;
     let handles = cluster.client().map(0..200_u64, |seed| small(seed, Vec::<u64>::new(), 2));
-    for (round, length) in [1_usize, 20, 100, 1200, 1400, 9000].into_iter().cycle().take(600).enumerate() {
-        let noise: Vec<u8> = (0..length).map(|i| (crate::tasks::mix((round * 9000 + i) as u64) >> 7) as u8).collect();
+    for (round, length) in (0..600).zip([1, 20, 100, 1200, 1400, 9000].into_iter().cycle()) {
+        let noise: Vec<u8> = (0..length).map(|i| crate::tasks::mix(round * 9000 + i).to_le_bytes()[0]).collect();
         stranger.send_to(&noise, master)?;
         // The start of a QUIC Initial packet that leads nowhere: a handshake that is never finished.
         let mut initial = vec![0xc3, 0, 0, 0, 1, 8];
         initial.extend_from_slice(&noise[..noise.len().min(8)]);
-        initial.resize(1200, round as u8);
+        initial.resize(1200, round.to_le_bytes()[0]);
         stranger.send_to(&initial, master)?;
     }
     for handle in handles {

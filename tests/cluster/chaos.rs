@@ -21,7 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Tasks in the graph that is disturbed.
-const TASKS: u64 = 5000;
+const TASKS: usize = 5000;
 /// Kills while it runs.
 const KILLS: usize = 100;
 
@@ -90,7 +90,7 @@ enum Node {
 fn random_graph(random: &mut ChaCha8Rng) -> Vec<Node> {
     let (mut smalls, mut bigs) = (Vec::new(), Vec::new());
     let mut nodes = Vec::new();
-    for index in 0..TASKS as usize {
+    for index in 0..TASKS {
         let mut pick = |from: &[usize]| -> Vec<usize> {
             let recent = from.len().saturating_sub(400);
             (0..3).filter(|_| !from.is_empty()).map(|_| from[random.random_range(recent..from.len())]).collect()
@@ -101,9 +101,9 @@ fn random_graph(random: &mut ChaCha8Rng) -> Vec<Node> {
             _ => Node::Small(pick(&smalls)),
         };
         if matches!(node, Node::Big(_)) {
-            bigs.push(index)
+            bigs.push(index);
         } else {
-            smalls.push(index)
+            smalls.push(index);
         }
         nodes.push(node);
     }

@@ -47,7 +47,8 @@ fn the_most_frequent_words_come_first() {
 
 #[test]
 fn the_count_does_not_depend_on_workers_and_partitions() {
-    let text: String = (0..20_000).map(|n| format!("line {n} of pass{} words\n", "x".repeat(n % 7))).collect();
+    let lines: Vec<_> = (0..20_000).map(|n| format!("line {n} of pass{} words\n", "x".repeat(n % 7))).collect();
+    let text = lines.concat();
     let folder = folder(&[("large.txt", text.as_bytes()), ("small.txt", b"only a line")]);
     for (workers, partitions) in [("1", "1"), ("2", "7"), ("3", "64")] {
         let summary = count(&folder, &["--json", "--check", "--workers", workers, "--partitions", partitions]).json();

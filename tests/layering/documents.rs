@@ -3,7 +3,7 @@ use crate::workspace::{SOURCES, demand_none, read};
 
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 
-/// A paragraph `**Invariant 7.** … Guarded by: `a_test`, `another`.`
+/// A paragraph that begins with `**Invariant 7.**` and ends with `` Guarded by: `a_test`, `another`. ``
 struct Invariant {
     number: usize,
     guards: Vec<String>,

@@ -169,7 +169,7 @@ impl Client {
         }
         let mut spec = TaskSpec::new(id, FunctionId(function), inputs.into_iter().map(ValueId::of).collect());
         spec.retries = dice.below(4);
-        spec.priority = if dice.chance(10) { dice.below(5) as i32 - 2 } else { 0 };
+        spec.priority = if dice.chance(10) { dice.below(5).cast_signed() - 2 } else { 0 };
         spec.resources = resources(dice);
         self.plans.insert(id, plan(dice, function, spec.resources.slots));
         spec
@@ -194,7 +194,8 @@ impl Client {
     }
 
     fn closes_a_job(&mut self, dice: &mut Dice) -> Vec<Event> {
-        let job = self.jobs.remove(dice.below(self.jobs.len() as u32) as usize);
+        let job = dice.pick(&self.jobs).expect("there is one");
+        self.jobs.retain(|open| *open != job);
         self.kept.retain(|task| task.job != job);
         self.uploading.retain(|task| task.job != job);
         vec![Event::JobClosed { job }]

@@ -22,7 +22,8 @@ impl Dice {
     }
 
     pub(crate) fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
-        Duration::from_micros(self.0.random_range(shortest.as_micros() as u64..=longest.as_micros() as u64))
+        let micros = |pause: Duration| u64::try_from(pause.as_micros()).expect("pauses are short");
+        Duration::from_micros(self.0.random_range(micros(shortest)..=micros(longest)))
     }
 
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {

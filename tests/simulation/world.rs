@@ -150,8 +150,8 @@ impl World {
     fn expect_none(&self, found: &[TaskId], wrong: &str) -> Result<(), String> {
         let Some(first) = found.first() else { return Ok(()) };
         let story = self.scheduler.story(*first).unwrap_or_default();
-        let story: String = story.iter().map(|entry| format!("\n  {entry}")).collect();
-        Err(format!("{wrong}: {found:?}{story}"))
+        let story: Vec<_> = story.iter().map(|entry| format!("\n  {entry}")).collect();
+        Err(format!("{wrong}: {found:?}{}", story.concat()))
     }
 
     /// Lets things happen until nothing more is going to.
@@ -182,7 +182,7 @@ impl World {
             Happening::Arrival(event) => self.tell(event),
             Happening::Order(worker, order) => self.deliver(worker, order),
             Happening::Step(worker, attempt, step) => {
-                self.let_worker(worker, |w, effects| w.step(attempt, step, effects))
+                self.let_worker(worker, |w, effects| w.step(attempt, step, effects));
             }
             Happening::Start => {
                 let slots = if self.troubled { 1 + self.dice.below(3) } else { LARGE };

@@ -139,7 +139,7 @@ impl Desk {
             });
             let work = Work { attempt, function, arguments, away, fetch: None, missing: Vec::new(), ending: None };
             state.works.insert(id, work);
-            self.apply(&mut state, Command::Assigned { attempt: id, slots, ready });
+            state.apply(Command::Assigned { attempt: id, slots, ready });
         }
         self.settle(&mut state);
         std::mem::take(&mut state.fetches)
@@ -166,7 +166,7 @@ impl Desk {
                 Command::InputsFailed(attempt)
             }
         };
-        self.apply(&mut state, command);
+        state.apply(command);
         self.settle(&mut state);
     }
 
@@ -188,7 +188,7 @@ impl Desk {
     /// Ends one lending; if it was the last, waits until the attempt has its slots again or the desk is closed.
     pub(crate) fn reclaim(&self, attempt: &Attempt) {
         let mut state = self.lock();
-        self.apply(&mut state, Command::Reclaim(attempt.id));
+        state.apply(Command::Reclaim(attempt.id));
         self.settle(&mut state);
         while !state.closed && state.machine.phase(attempt.id) == Some(Phase::Resuming) {
             state = attempt.resumed.wait(state).expect(LOCK_HOLDS);
@@ -251,7 +251,7 @@ impl Desk {
         if let Some(work) = state.works.get_mut(&ended) {
             work.ending = Some(ending);
         }
-        self.apply(&mut state, Command::RunEnded(ended));
+        state.apply(Command::RunEnded(ended));
         self.pick_job(state)
     }
 
@@ -284,19 +284,9 @@ impl Desk {
     fn command(&self, commands: impl IntoIterator<Item = Command>) {
         let mut state = self.lock();
         for command in commands {
-            self.apply(&mut state, command);
+            state.apply(command);
         }
         self.settle(&mut state);
-    }
-
-    /// Lets the machine handle a command and carries out what it wants.
-    fn apply(&self, state: &mut State, command: Command) {
-        let mut effects = std::mem::take(&mut state.effects);
-        state.machine.handle(command, &mut effects);
-        for effect in effects.drain(..) {
-            state.carry_out(effect);
-        }
-        state.effects = effects;
     }
 
     /// Sees to it that somebody comes for every job and every report.
@@ -306,7 +296,7 @@ impl Desk {
                 let job = state.jobs.pop_back().expect("there are more jobs than idle threads");
                 state.unannounced = state.unannounced.min(state.jobs.len());
                 state.work(job.attempt.id).ending = Some(Ending::failed(&job.attempt, TaskError::NoThread(error)));
-                self.apply(state, Command::RunEnded(job.attempt.id));
+                state.apply(Command::RunEnded(job.attempt.id));
             }
         }
         for _ in 0..std::mem::take(&mut state.unannounced) {
@@ -361,6 +351,16 @@ impl State {
 
     fn remove(&mut self, attempt: AttemptId) -> Work {
         self.works.remove(&attempt).expect("every attempt of the machine has its work here")
+    }
+
+    /// Lets the machine handle a command and carries out what it wants.
+    fn apply(&mut self, command: Command) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.handle(command, &mut effects);
+        for effect in effects.drain(..) {
+            self.carry_out(effect);
+        }
+        self.effects = effects;
     }
 
     fn carry_out(&mut self, effect: Effect) {

@@ -11,6 +11,7 @@ pub struct Lent {
 }
 
 /// Lends the slots of the task that runs on this thread; `None` if none does.
+#[must_use = "dropping it takes the slots back"]
 pub fn lend() -> Option<Lent> {
     let TaskContext { attempt } = TaskContext::current()?;
     attempt.desk.upgrade()?.lend(attempt.id);

@@ -65,7 +65,7 @@ impl Parts {
             #(#docs)*
             #[doc = #note]
             #(#conditions)*
-            #[allow(clippy::too_many_arguments)]
+            #[allow(clippy::too_many_arguments, clippy::used_underscore_binding)]
             #visibility fn #name(#(#names: impl ::quiltwork::IntoArgument<#kinds>),*) -> ::quiltwork::TaskCall<#value> {
                 ::quiltwork::__private::task_call(#path, [#(#arguments),*])
             }

@@ -126,8 +126,8 @@ impl Errands {
         loop {
             self.bell.notified().await;
             let mut list = self.list();
-            let List { uploading, lost, finish, .. } = *list;
-            let taken = std::mem::replace(&mut *list, List { uploading, lost, finish, ..List::default() });
+            let List { finish, uploading, lost, .. } = *list;
+            let taken = std::mem::replace(&mut *list, List { finish, uploading, lost, ..List::default() });
             if !taken.is_empty() {
                 return taken;
             }

@@ -28,13 +28,11 @@ impl Recipe {
     /// deleted by a build meanwhile. It gets this process's arguments, so that a `main` without `init()` takes the
     /// same way to the cluster's start, where it is told what is missing.
     pub(super) fn new(program: Option<PathBuf>, kit: Vec<u8>, log: WorkerLog) -> Self {
-        match program {
-            Some(program) => Self { program, arguments: Vec::new(), kit, log },
-            None => {
-                let arguments = std::env::args_os().skip(1).collect();
-                Self { program: PathBuf::from("/proc/self/exe"), arguments, kit, log }
-            }
-        }
+        let (program, arguments) = match program {
+            Some(program) => (program, Vec::new()),
+            None => (PathBuf::from("/proc/self/exe"), std::env::args_os().skip(1).collect()),
+        };
+        Self { program, arguments, kit, log }
     }
 
     /// What is run, as people know it.

@@ -59,7 +59,6 @@ fn updates(replies: &[Reply]) -> Vec<(u32, &Update)> {
 
 /// The share of each update in all samples; `None` if there are none. One update alone has exactly 1, so that
 /// averaging it changes nothing.
-#[allow(clippy::cast_precision_loss)]
 fn weights(updates: &[(u32, &Update)]) -> Option<Vec<f64>> {
     let samples: u64 = updates.iter().map(|(_, update)| update.samples).sum();
     (samples > 0).then(|| updates.iter().map(|(_, update)| update.samples as f64 / samples as f64).collect())

@@ -155,7 +155,7 @@ impl Tensor {
     }
 
     /// A tensor of the same layout with these elements, rounded to its element type.
-    #[allow(clippy::cast_possible_truncation)]
+    #[expect(clippy::cast_possible_truncation, reason = "they are rounded")]
     pub(super) fn with_elements(&self, elements: Vec<f64>) -> Self {
         debug_assert_eq!(elements.len(), self.len());
         let data = match self.data {

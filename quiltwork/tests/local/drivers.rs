@@ -53,10 +53,12 @@ pub(crate) fn run(role: &str) -> Option<ExitCode> {
     let pids: Vec<String> = cluster.worker_pids().iter().map(u32::to_string).collect();
     println!("{}", pids.join(" "));
     std::io::stdout().flush().expect("the test reads it");
+    // The census of a driver that ends must be taken before: the test says when.
+    std::io::stdin().read_line(&mut String::new()).expect("the test closes it");
     drive()
 }
 
-/// A driver on its way, in a process group of its own as a shell would start it, and its workers.
+/// A driver on its way, in a process group of its own as a shell would start it, and its workers. It does not outlive this.
 pub(crate) struct Driver {
     process: Child,
     pub(crate) workers: Vec<u32>,
@@ -73,16 +75,25 @@ impl Driver {
     pub(crate) fn start(role: &str) -> Result<Self> {
         let (folder, shared) = (TempDir::new()?, files_in(Path::new(SHARED_MEMORY)));
         let mut command = command(role)?;
-        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.current_dir(&folder).env("TMPDIR", folder.path()).spawn()?;
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let process = command.current_dir(&folder).env("TMPDIR", folder.path()).spawn()?;
+        let mut driver = Self { process, workers: Vec::new(), sockets: BTreeSet::new(), folder, shared };
+        driver.take_census()?;
+        // Closed now: it goes on to its end.
+        driver.process.stdin = None;
+        Ok(driver)
+    }
+
+    /// Waits until the driver names its workers, and notes what there is.
+    fn take_census(&mut self) -> Result<()> {
         let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().context("it is piped")?).read_line(&mut line)?;
-        let workers: Vec<u32> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-        ensure!(workers.len() == 2, "the driver said {line:?}");
-        let sockets: BTreeSet<String> =
-            workers.iter().chain([&process.id()]).flat_map(|pid| sockets_of(*pid)).collect();
+        BufReader::new(self.process.stdout.as_mut().context("it is piped")?).read_line(&mut line)?;
+        self.workers = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(self.workers.len() == 2, "the driver said {line:?}");
+        self.sockets = self.workers.iter().chain([&self.pid()]).flat_map(|pid| sockets_of(*pid)).collect();
+        let sockets = &self.sockets;
         ensure!(sockets.len() >= 4, "a master, a client and two workers have a socket each, not {sockets:?}");
-        Ok(Self { process, workers, sockets, folder, shared })
+        Ok(())
     }
 
     /// Its process id, which is that of its group as well.
@@ -100,6 +111,14 @@ impl Driver {
         let shared: BTreeSet<String> = files_in(Path::new(SHARED_MEMORY)).difference(&self.shared).cloned().collect();
         ensure!(!shared.iter().any(|name| name.contains("quiltwork")), "left in shared memory: {shared:?}");
         Ok(())
+    }
+}
+
+impl Drop for Driver {
+    /// Whatever became of its test. It has ended already if all went well.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

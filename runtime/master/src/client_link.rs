@@ -136,9 +136,8 @@ fn foreign_task(job: JobId, message: &ClientToMaster) -> Option<TaskId> {
             })
         }),
         ClientToMaster::Cancel { tasks } | ClientToMaster::Release { tasks } => tasks.iter().find_map(foreign),
-        ClientToMaster::Put { task, .. } => foreign(task),
         ClientToMaster::ReportMissing { value, .. } => foreign(&value.task),
-        ClientToMaster::Ask { about: Question::Story(task), .. } => foreign(task),
+        ClientToMaster::Put { task, .. } | ClientToMaster::Ask { about: Question::Story(task), .. } => foreign(task),
         ClientToMaster::Ask { about: Question::Workers, .. } | ClientToMaster::DefineFunction { .. } => None,
     }
 }

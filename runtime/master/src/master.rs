@@ -261,9 +261,8 @@ impl Master {
     fn tell_worker(&mut self, worker: WorkerId) {
         let Some(seat) = self.workers.get_mut(&worker) else { return };
         match seat.link.try_send(Obey(seat.orders.take())) {
-            Ok(()) => {}
-            // Its actor has stopped and says why in a moment.
-            Err(SendError::Closed(_)) => {}
+            // An actor that has stopped says why in a moment.
+            Ok(()) | Err(SendError::Closed(_)) => {}
             Err(SendError::Full(_)) => {
                 self.on_worker_lost(worker, LossReason::ConnectionClosed("its link does not keep up".to_owned()));
             }

@@ -26,7 +26,7 @@ impl Scheduler {
     /// Says what does not fit together, with the story of the task it was found at.
     pub fn check(&self) -> Result<(), String> {
         for (key, task) in self.tasks.iter() {
-            self.check_task(key, task).map_err(|wrong| self.with_story(task, &wrong))?;
+            self.check_task(key, task).map_err(|wrong| with_story(task, &wrong))?;
         }
         for (id, worker) in self.workers.iter() {
             self.check_worker(id, worker).map_err(|wrong| format!("worker {id}: {wrong}"))?;
@@ -180,7 +180,7 @@ impl Scheduler {
             let Some(task) = self.tasks.get(key) else { return Err(format!("a timer is set for nobody: {key:?}")) };
             let pauses = matches!(task.phase, Phase::Pausing { due: pause } if pause == due);
             let hopes = task.hoping && due == self.end_of_patience(key);
-            ensure!(pauses || hopes, "{}", self.with_story(task, "its timer is set for nothing"));
+            ensure!(pauses || hopes, "{}", with_story(task, "its timer is set for nothing"));
         }
         Ok(())
     }
@@ -203,12 +203,12 @@ impl Scheduler {
         }
         Ok(())
     }
+}
 
-    fn with_story(&self, task: &Task, wrong: &str) -> String {
-        let mut text = format!("{} ({}): {wrong}", task.id, task.state());
-        for entry in task.story.entries() {
-            write!(text, "\n  {entry}").expect("writing to a string cannot fail");
-        }
-        text
+fn with_story(task: &Task, wrong: &str) -> String {
+    let mut text = format!("{} ({}): {wrong}", task.id, task.state());
+    for entry in task.story.entries() {
+        write!(text, "\n  {entry}").expect("writing to a string cannot fail");
     }
+    text
 }

@@ -91,5 +91,5 @@ fn listed(wanted: &Resources, has: &Resources) -> String {
         parts.push(format!("{} bytes of memory", has.memory));
     }
     parts.extend(wanted.named.iter().map(|r| format!("{} of `{}`", has.amount(&r.name), r.name)));
-    parts.join(", ").to_string()
+    parts.join(", ")
 }

@@ -36,7 +36,7 @@ impl Default for LeastMovement {
 }
 
 impl LeastMovement {
-    fn cost_nanos(&self, candidate: &Candidate) -> u128 {
+    fn cost_nanos(self, candidate: &Candidate) -> u128 {
         let moving = u128::from(candidate.bytes_to_move) * 1_000_000_000 / u128::from(self.bytes_per_second.max(1));
         candidate.expected_wait.as_nanos() + moving
     }

@@ -88,16 +88,13 @@ impl Tasks {
         let key = u32::try_from(self.records.insert(task)).expect("fewer than 2^32 records fit in memory");
         let job = self.jobs.entry(id.job).or_default();
         let offset = id.index - job.first;
-        match job.keys.get_mut(offset as usize) {
-            Some(entry) => {
-                *entry = key;
-                job.holes -= 1;
-            }
-            None => {
-                job.holes = job.holes_with(offset);
-                job.keys.resize(offset as usize, UNUSED);
-                job.keys.push_back(key);
-            }
+        if let Some(entry) = job.keys.get_mut(offset as usize) {
+            *entry = key;
+            job.holes -= 1;
+        } else {
+            job.holes = job.holes_with(offset);
+            job.keys.resize(offset as usize, UNUSED);
+            job.keys.push_back(key);
         }
         Key(key)
     }

@@ -33,9 +33,9 @@ impl Scheduler {
             self.announce(turn, key);
         }
         if is_safe {
-            self.drop_lineage(key, true)
+            self.drop_lineage(key, true);
         } else {
-            self.stop_needing_inputs(key)
+            self.stop_needing_inputs(key);
         }
         self.advance_consumers(turn, key);
         if !self.tasks[key].is_value_needed() {

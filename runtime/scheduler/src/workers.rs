@@ -45,7 +45,7 @@ impl Workers {
         self.withdraw(id);
         self.gained.retain(|&gained| gained != id);
         let worker = self.joined.remove(&id);
-        self.largest = Resources { slots: 0, memory: 0, named: Default::default() };
+        self.largest = Resources { slots: 0, memory: 0, named: Box::default() };
         for capacity in self.joined.values().map(|worker| &worker.capacity) {
             raise(&mut self.largest, capacity);
         }
@@ -162,7 +162,7 @@ impl Workers {
             && self.joined.iter().all(|(&id, worker)| self.by_load.contains(&rank(id, worker)))
             && self.by_surplus.len() == self.joined.values().filter(|worker| worker.surplus() > 0).count()
             && self.joined.iter().all(surplus)
-            && self.free_slots == self.joined.values().map(|worker| worker.free_slots()).sum::<u64>()
+            && self.free_slots == self.joined.values().map(Worker::free_slots).sum::<u64>()
             && self.recalled_slots == self.joined.values().map(|w| w.load.recalled_slots).sum::<u64>()
     }
 

@@ -35,11 +35,14 @@ impl WorkerPool {
     pub async fn connection(&self, worker: WorkerId, address: SocketAddr) -> Option<Connection> {
         let call = self.call(worker);
         let mut lost = call.lost.subscribe();
-        tokio::select! {
-            outcome = call.outcome.get_or_init(|| self.try_to_reach(address)) => outcome.clone(),
+        let outcome = tokio::select! {
+            biased;
             // The sender lives in `call`: this ends only when the worker is lost.
             _ = lost.wait_for(|lost| *lost) => None,
-        }
+            outcome = call.outcome.get_or_init(|| self.try_to_reach(address)) => outcome.clone(),
+        };
+        // It may have been lost on another thread after the first look, and before there was a connection to close.
+        outcome.filter(|_| !*call.lost.borrow())
     }
 
     /// The worker is lost, as the master knows sooner than a silent connection would tell: whatever is under way from it

@@ -311,7 +311,8 @@ proptest! {
         for (kind, index, slots, ready) in commands {
             // Once an attempt of a task has ended, the task's next commands are about another attempt.
             let mut attempt = id(index);
-            attempt.number += observer.ends.keys().filter(|ended| ended.task == attempt.task).count() as u32;
+            let ended = observer.ends.keys().filter(|ended| ended.task == attempt.task).count();
+            attempt.number += u32::try_from(ended).expect("there are few commands");
             let command = command(kind, attempt, slots, ready);
             if matches!(command, Command::Assigned { .. }) {
                 observer.slots.entry(attempt).or_insert(slots);

@@ -10,7 +10,7 @@ const VALUE: ValueId = ValueId::of(TASK);
 const LIMIT: u64 = 1 << 30;
 
 fn pattern(len: usize) -> Bytes {
-    (0..len).map(|i| (i % 251) as u8 ^ (i >> 16) as u8).collect()
+    (0..=250_u8).cycle().zip(0..len).map(|(low, index)| low ^ index.to_le_bytes()[2]).collect()
 }
 
 /// Answers fetches with these bytes, uploads with `stored`, until the connection ends; what was uploaded.
@@ -170,9 +170,7 @@ async fn lying_server(reply: BulkReply, body: &[u8], ends: bool) -> Result<Optio
     let (accepted, quic) = (accepted.unwrap(), quic.unwrap());
     let lie = async {
         let (mut send, _receive) = quic.accept_bi().await.unwrap();
-        let head = codec::encode_value(&reply).unwrap();
-        send.write_all(&(head.len() as u32).to_le_bytes()).await.unwrap();
-        send.write_all(&head).await.unwrap();
+        send.write_all(&sized(&codec::encode_value(&reply).unwrap())).await.unwrap();
         send.write_all(body).await.unwrap();
         if ends {
             send.finish().unwrap();
@@ -224,9 +222,7 @@ async fn waiting_for_a_request_can_be_given_up_and_broken_requests_are_skipped()
     let (mut broken, _receive) = quic.open_bi().await.unwrap();
     broken.write_all(&[0xff; 10]).await.unwrap();
     let (mut slow, _receive) = quic.open_bi().await.unwrap();
-    let head = codec::encode_value(&BulkRequest::Fetch(VALUE)).unwrap();
-    let words = [&(head.len() as u32).to_le_bytes()[..], &head].concat();
-    for byte in words {
+    for byte in sized(&codec::encode_value(&BulkRequest::Fetch(VALUE)).unwrap()) {
         tokio::select! {
             biased;
             _ = accepted.accept_bulk() => panic!("the request is not whole"),

@@ -66,7 +66,7 @@ async fn meet_one_who_says(cluster: &Cluster, words: &[u8], and_ends: bool) -> M
 }
 
 fn framed(head: &[u8]) -> Vec<u8> {
-    [&MAGIC[..], &(head.len() as u32).to_le_bytes(), head].concat()
+    [&MAGIC[..], &sized(head)].concat()
 }
 
 #[tokio::test]

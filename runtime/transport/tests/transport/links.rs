@@ -75,7 +75,7 @@ async fn ends(receiver: &mut LinkReceiver<Note>) -> Vec<Parcel<Note>> {
 const MEBIBYTE: usize = 1 << 20;
 
 /// Pushes parcels of about a mebibyte until the outbox is full; how many went in.
-async fn fill(sender: &LinkSender<Note>) -> u64 {
+async fn fill(sender: &LinkSender<Note>) -> usize {
     let parcel = loaded(0, vec![0; MEBIBYTE]);
     let mut pushed = 0;
     loop {
@@ -95,19 +95,19 @@ async fn fill(sender: &LinkSender<Note>) -> u64 {
 }
 
 async fn parcels_arrive_in_order_and_in_few_batches((left, mut right): Ends) {
-    const COUNT: u64 = 10_000;
-    for number in 0..COUNT {
+    const COUNT: usize = 10_000;
+    for number in 0..COUNT as u64 {
         left.sender.push(&note(number)).unwrap();
     }
-    let (got, batches) = receive(&mut right.receiver, COUNT as usize).await;
-    assert!(got.iter().map(|parcel| parcel.message.number).eq(0..COUNT));
+    let (got, batches) = receive(&mut right.receiver, COUNT).await;
+    assert!(got.iter().map(|parcel| parcel.message.number).eq(0..COUNT as u64));
     assert!(batches < 500, "{batches} batches for {COUNT} parcels");
 }
 
 async fn payloads_of_all_sizes_arrive_whole((left, mut right): Ends) {
     let sizes = [0, 1, 63, 4096, 65_535, 65_536, 65_537, MEBIBYTE, 20 * MEBIBYTE, 3];
     let parcels: Vec<_> =
-        sizes.iter().zip(0..).map(|(size, number)| loaded(number, vec![number as u8; *size])).collect();
+        sizes.iter().zip(0_u8..).map(|(size, number)| loaded(number.into(), vec![number; *size])).collect();
     for parcel in &parcels {
         left.sender.push(parcel).unwrap();
     }
@@ -135,7 +135,7 @@ async fn both_directions_work_at_once((mut left, mut right): Ends) {
 }
 
 async fn a_receiver_that_does_not_read_makes_the_outbox_full((left, _right): Ends) {
-    let bytes = fill(&left.sender).await as usize * MEBIBYTE;
+    let bytes = fill(&left.sender).await * MEBIBYTE;
     assert!(bytes >= OUTBOX_LIMIT - MEBIBYTE, "full after {bytes} bytes");
     assert!(bytes <= OUTBOX_LIMIT + PARCEL_LIMIT, "{bytes} bytes were taken");
 }
@@ -145,7 +145,7 @@ async fn a_send_waits_for_room_and_goes_on((left, mut right): Ends) {
     let send = tokio::spawn(async move { left.sender.send(&note(99)).await.map(|()| left) });
     tokio::task::yield_now().await;
     assert!(!send.is_finished());
-    let (got, _) = receive(&mut right.receiver, pushed as usize + 1).await;
+    let (got, _) = receive(&mut right.receiver, pushed + 1).await;
     send.await.unwrap().unwrap();
     assert_eq!(got.last(), Some(&note(99)));
 }
@@ -158,7 +158,7 @@ async fn a_blocked_thread_goes_on_when_there_is_room((left, mut right): Ends) {
             std::thread::spawn(move || (0..100).try_for_each(|number| sender.push_blocking(&note(number))))
         })
         .collect();
-    receive(&mut right.receiver, pushed as usize + 300).await;
+    receive(&mut right.receiver, pushed + 300).await;
     for thread in threads {
         thread.join().unwrap().unwrap();
     }
@@ -211,8 +211,8 @@ async fn flushed_waits_for_what_was_pushed((left, mut right): Ends) {
     left.sender.flushed().await;
     let pushed = fill(&left.sender).await;
     assert!(timeout(Duration::from_millis(20), left.sender.flushed()).await.is_err());
-    let (_, (got, _)) = tokio::join!(left.sender.flushed(), receive(&mut right.receiver, pushed as usize));
-    assert_eq!(got.len() as u64, pushed);
+    let ((), (got, _)) = tokio::join!(left.sender.flushed(), receive(&mut right.receiver, pushed));
+    assert_eq!(got.len(), pushed);
 }
 
 async fn a_parcel_over_the_limit_is_refused_and_nothing_else_suffers((left, mut right): Ends) {

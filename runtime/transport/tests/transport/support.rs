@@ -35,6 +35,12 @@ pub(crate) fn loaded(number: u64, payload: Vec<u8>) -> Parcel<Note> {
     Parcel::new(Note { number, payloads: 1 }, vec![payload.into()])
 }
 
+/// A head as it stands in a stream: its length, then itself.
+pub(crate) fn sized(head: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(head.len()).expect("heads are short");
+    [&length.to_le_bytes(), head].concat()
+}
+
 /// Fails a test that would hang; nothing in it is expected to take nearly as long.
 pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
     timeout(Duration::from_secs(30), what).await.expect("the test hangs")
