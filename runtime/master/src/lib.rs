@@ -12,13 +12,13 @@
 //! - The master sends a link one message per batch. A worker's orders are bounded by what the scheduler gives it; a
 //!   client's news wait as ids until its link has taken the news before.
 //! - A link that does not keep up is closed: the worker is lost, the client gone.
-#![warn(missing_docs)]
 
 mod assignment;
 mod bulk;
 mod client_link;
 mod config;
 mod delivery;
+mod departed;
 mod functions;
 mod handle;
 mod intake;

@@ -4,6 +4,7 @@ use crate::assignment::assignment;
 use crate::client_link::{ClientLink, Deliver};
 use crate::config::MasterConfig;
 use crate::delivery::Teller;
+use crate::departed::Departed;
 use crate::functions::{Functions, Told, Translation};
 use crate::orders::Orders;
 use crate::outbox::Outbox;
@@ -16,7 +17,7 @@ use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_transport::Connection;
 use quiltwork_types::{AttemptId, JobId, LossReason, TaskId, Time, ValueId, WorkerId};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// Messages that may wait for the master beside one from each link: the notices of whoever holds the handle.
@@ -30,6 +31,7 @@ pub(crate) struct Master {
     pub(crate) functions: Functions,
     pub(crate) workers: HashMap<WorkerId, Seat>,
     pub(crate) clients: HashMap<JobId, Client>,
+    pub(crate) departed: Departed,
     born: Instant,
     /// Reused from event to event; empty between them.
     actions: Vec<Action>,
@@ -50,6 +52,14 @@ pub(crate) struct Seat {
     pub(crate) address: SocketAddr,
     pub(crate) told: Told,
     pub(crate) orders: Orders,
+}
+
+impl Seat {
+    /// Whether the worker is a process of the machine that has the address `here`.
+    pub(crate) fn is_near(&self, here: IpAddr) -> bool {
+        let peer = self.connection.remote_address().ip();
+        peer.is_loopback() || peer == here
+    }
 }
 
 /// A client whose link is open.
@@ -82,6 +92,7 @@ impl Master {
             functions: Functions::default(),
             workers: HashMap::new(),
             clients: HashMap::new(),
+            departed: Departed::default(),
             born: Instant::now(),
             actions: Vec::new(),
             made: None,
@@ -315,6 +326,12 @@ impl Handler<WorkerArrived> for Master {
     type Result = ();
 
     fn handle(&mut self, WorkerArrived { worker, capacity, seat }: WorkerArrived, ctx: &mut Self::Context) {
+        if seat.is_near(self.config.listen.ip())
+            && let Some(how) = self.departed.take(seat.pid)
+        {
+            tracing::info!(%worker, pid = seat.pid, how, "a worker's process has ended before the worker was known");
+            return seat.connection.close(&format!("the process of this worker has ended: {how}"));
+        }
         tracing::info!(%worker, pid = seat.pid, peer = %seat.connection.remote_address(), "worker joined");
         self.workers.insert(worker, seat);
         self.apply(Event::WorkerJoined { worker, capacity });

@@ -18,13 +18,14 @@ impl Handler<ProcessEnded> for Master {
     type Result = ();
 
     fn handle(&mut self, ProcessEnded { pid, how }: ProcessEnded, ctx: &mut Self::Context) {
-        // A process that never said hello is not ours to know; its starter sees that it does not come.
         let here = self.config.listen.ip();
-        let ended = self.workers.iter().filter(|(_, seat)| {
-            let peer = seat.connection.remote_address().ip();
-            seat.pid == pid && (peer.is_loopback() || peer == here)
-        });
+        let ended = self.workers.iter().filter(|(_, seat)| seat.pid == pid && seat.is_near(here));
         let ended: Vec<WorkerId> = ended.map(|(worker, _)| *worker).collect();
+        if ended.is_empty() {
+            // Its hello may still be on its way: it must not become a worker that is silent from the beginning.
+            self.departed.note(pid, how);
+            return;
+        }
         for worker in ended {
             self.on_worker_lost(worker, LossReason::ProcessEnded(how.clone()));
         }

@@ -84,6 +84,6 @@ impl Call {
 
     fn is_usable(&self) -> bool {
         let broken = |outcome: &Option<Connection>| outcome.as_ref().is_none_or(Connection::is_closed);
-        *self.lost.borrow() || !self.outcome.get().is_some_and(broken)
+        !self.outcome.get().is_some_and(broken)
     }
 }

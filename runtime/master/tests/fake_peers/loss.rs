@@ -44,6 +44,25 @@ async fn the_end_of_a_process_counts_although_its_connection_is_silent() {
     assert_eq!(pids, [22]);
 }
 
+/// A process that is killed while it joins: its last words come in after the news of its end.
+#[tokio::test]
+async fn a_process_whose_end_is_known_first_becomes_no_worker() {
+    let cluster = Cluster::start();
+    cluster.master.process_ended(44, "signal 9 (SIGKILL)".to_owned());
+    // It may be welcomed and turned away in one breath.
+    let reason = match cluster.worker_with(7001, 44).await {
+        Ok(mut late) => late.peer.closed().await.to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(reason.contains("signal 9 (SIGKILL)"), "{reason}");
+    assert!(cluster.master.workers().is_empty());
+
+    let mut other = cluster.worker_with(7002, 44).await.unwrap();
+    let client = cluster.client().await;
+    client.submit(0, Vec::new(), Vec::new());
+    other.attempt().await;
+}
+
 #[tokio::test]
 async fn a_lost_value_is_made_again_and_told_again() {
     let cluster = Cluster::start();

@@ -6,5 +6,6 @@ mod hostile;
 mod links;
 mod losses;
 mod parcels;
+mod pool;
 mod roles;
 mod support;
