@@ -11,10 +11,14 @@ use std::sync::Arc;
 
 /// What can travel between processes: parameters and results of tasks. Every type that derives serde's two traits and
 /// borrows nothing is portable.
+///
+/// The encoding is compact and does not describe itself: a type must read back exactly what it writes. Serde's
+/// attributes `flatten`, `tag`, `untagged`, `skip_serializing_if` and their like break that, and so do types that hold
+/// any JSON. Such a value can travel as a `String`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between processes",
     label = "not a portable type",
-    note = "parameters and results of tasks need `#[derive(serde::Serialize, serde::Deserialize)]`, and must be `Send` and own what they hold"
+    note = "parameters and results of tasks need `#[derive(serde::Serialize, serde::Deserialize)]` (`cargo add serde --features derive`), and must be `Send` and own what they hold"
 )]
 pub trait Portable: Serialize + DeserializeOwned + Send + 'static {}
 
@@ -29,7 +33,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {}
     message = "`{Self}` cannot be an argument where the task expects `{T}`",
     label = "expected `{T}`, `Value<{T}>` or `Handle<{T}>`",
     note = "a literal must be portable: it derives serde's `Serialize` and `Deserialize`",
-    note = "where a `Vec<U>` is expected, a list of results stands as well, such as `Vec<Value<U>>`"
+    note = "where a `Vec<U>` is expected, a list of results stands as well, such as `Vec<Value<U>>`",
+    note = "a `TaskCall` becomes a `Value` by `graph.add(call)` and a `Handle` by `client.submit(call)`"
 )]
 pub trait IntoArgument<T> {
     #[doc(hidden)]

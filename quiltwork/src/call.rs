@@ -137,7 +137,7 @@ impl<T> TaskCall<T> {
 fn unencodable(function: &str, parameter: &str, reason: &str) -> Error {
     Error::Encode(
         Problem::new(format!("argument `{parameter}` of task `{function}` cannot travel: {reason}"))
-            .with_hint("give a value whose `Serialize` cannot fail and knows its length"),
+            .with_hint("give a value whose `Serialize` cannot fail and knows its length (serde's `flatten` does not)"),
     )
 }
 

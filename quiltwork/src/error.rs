@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Its text ends with a line `hint: …` where something can be done about it. It is cheap to clone, for every clone of
 /// a [`Handle`](crate::Handle) may hand it out.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A task, or one of its inputs, failed in the cluster.
@@ -69,6 +69,13 @@ pub enum ErrorKind {
     Local,
     /// [`Error::Timeout`].
     Timeout,
+}
+
+/// As it is displayed: `unwrap` and a plain `main` show errors this way, and there the hint is needed most.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {
@@ -236,6 +243,12 @@ mod tests {
         );
         let nameless = failed(COUNT, "").to_string();
         assert!(nameless.contains("its input task 1.3 returned an error"), "{nameless}");
+    }
+
+    #[test]
+    fn unwrapping_shows_the_hint_too() {
+        let error = failed(MERGE, "words::merge");
+        assert_eq!(format!("{error:?}"), error.to_string());
     }
 
     #[test]

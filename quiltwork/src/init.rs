@@ -16,6 +16,9 @@ use tracing_subscriber::EnvFilter;
 
 /// What a process ends with that was started as a worker but never called [`init`].
 pub(crate) const STATUS_UNINITIALISED: i32 = 78;
+/// What to do about that.
+pub(crate) const UNINITIALISED_HINT: &str = "put `quiltwork::init();` first in `main`, or write `#[quiltwork::main]` \
+    above it; a test that starts a cluster needs `harness = false` and such a `main`";
 /// What a worker ends with that could not start or lost its master.
 const STATUS_FAILED: i32 = 1;
 
@@ -51,7 +54,7 @@ pub(crate) fn refuse_uninitialised_child() {
     }
     eprintln!(
         "quiltwork: this process was started as a worker ({VARIABLE} is set), but `quiltwork::init()` was never called\n  \
-         hint: put `quiltwork::init();` first in `main`, or write `#[quiltwork::main]` above it"
+         hint: {UNINITIALISED_HINT}"
     );
     std::process::exit(STATUS_UNINITIALISED)
 }

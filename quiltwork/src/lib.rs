@@ -40,7 +40,35 @@
 //! | tasks that submit tasks | [`Client::current`] |
 //! | to train a model by parameter averaging | [`train`] |
 //! | to go through a folder of files | [`data`] |
-#![warn(missing_docs)]
+//! | to decide what to do about a failure | [`Error::kind`], [`Error::is_retryable`], [`Error::hint`] |
+//!
+//! # Testing
+//!
+//! A task is tested without a cluster by calling the plain function: `assert_eq!(sum::call(vec![1, 2]), 3)`.
+//!
+//! A test with a cluster starts itself again for the workers, which the usual test harness would take for another run of
+//! all tests. It needs a `main` of its own:
+//!
+//! ```toml
+//! [[test]] # tests/cluster.rs
+//! name = "cluster"
+//! harness = false
+//! ```
+//!
+//! In it `#[quiltwork::main]` stands above `main`, which runs the tests one after the other, or hands them to a crate
+//! such as `libtest-mimic` after [`init()`]. Where that is not possible,
+//! [`worker_program`](LocalClusterBuilder::worker_program) names a program with the same tasks, for example
+//! `env!("CARGO_BIN_EXE_…")`; both must take the tasks from one library.
+//!
+//! # Speed
+//!
+//! Without `--release`, values are encoded and sent by code that was not optimized, which takes ten times as long. This in your
+//! `Cargo.toml` optimizes your dependencies, and them only, in debug builds:
+//!
+//! ```toml
+//! [profile.dev.package."*"]
+//! opt-level = 2
+//! ```
 
 // The macros name this crate by its name, also in here.
 extern crate self as quiltwork;

@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("dropping_the_last_handle_cancels", drop_cancels),
         trial("values_are_freed_with_their_last_handle", values_are_freed),
         trial("uploads_reach_every_worker", uploads),
+        trial("an_upload_waits_for_its_announcement", upload_behind_much_talk),
         trial("a_lost_value_is_made_again_for_the_client", lost_value_is_remade),
     ]
 }
@@ -83,6 +84,21 @@ async fn uploads() -> Result<()> {
     for (seed, handle) in (0..).zip(folds) {
         ensure!(handle.await? == fold::call(seed, vec![words.clone()], 0), "a fold of an upload is wrong");
     }
+    Ok(())
+}
+
+/// The announcement stands behind 16 MiB of small tasks, so an upload that did not wait would come first and fill the
+/// connection's window unread. All arguments are encoded before the first of them is sent.
+async fn upload_behind_much_talk() -> Result<()> {
+    let cluster = LocalCluster::builder().workers(2).start().await?;
+    let words: Vec<u64> = (0..2 << 20).collect();
+    let late = fold(1, vec![words.clone()], 0);
+    let seed = vec![u64::MAX; 450];
+    let talk: Vec<_> = (0..4000_u64).map(|number| fold(number, vec![seed.clone()], 0)).collect();
+    let talk: Vec<_> = talk.into_iter().map(|call| cluster.client().submit(call)).collect();
+    let late = cluster.client().submit(late);
+    drop(talk);
+    ensure!(late.await? == fold::call(1, vec![words], 0), "the fold of an upload is wrong");
     Ok(())
 }
 

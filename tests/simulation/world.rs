@@ -179,19 +179,18 @@ impl World {
         };
         self.now = at;
         match happening {
-            Happening::Arrival(event) => self.tell(event),
+            Happening::Arrival(event) => self.tell(event)?,
             Happening::Order(worker, order) => self.deliver(worker, order),
-            Happening::Step(worker, attempt, step) => {
-                self.let_worker(worker, |w, effects| w.step(attempt, step, effects));
-            }
+            Happening::Step(id, attempt, step) => self.let_worker(id, |w, effects| w.step(attempt, step, effects)),
             Happening::Start => {
                 let slots = if self.troubled { 1 + self.dice.below(3) } else { LARGE };
-                self.start_worker(slots)
+                self.start_worker(slots)?;
             }
-            Happening::ClientActs if self.troubled => self.let_client_act(),
-            Happening::Fault if self.troubled => self.let_fault_happen(),
-            Happening::ClientActs | Happening::Fault => Ok(()),
+            Happening::ClientActs if self.troubled => self.let_client_act()?,
+            Happening::Fault if self.troubled => self.let_fault_happen()?,
+            Happening::ClientActs | Happening::Fault => {}
         }
+        Ok(())
     }
 
     /// The one way into the scheduler: everything is verified after every event.
@@ -208,10 +207,11 @@ impl World {
         let at = |wrong| format!("event {}, {event:?}: {wrong}", self.events);
         self.scheduler.check().map_err(at)?;
         self.oracle.judge(&event, &actions, &self.scheduler).map_err(at)?;
-        actions.into_iter().try_for_each(|action| self.carry_out(action))
+        actions.into_iter().for_each(|action| self.carry_out(action));
+        Ok(())
     }
 
-    fn carry_out(&mut self, action: Action) -> Result<(), String> {
+    fn carry_out(&mut self, action: Action) {
         match action {
             Action::Dispatch { worker, .. }
             | Action::Recall { worker, .. }
@@ -221,7 +221,6 @@ impl World {
             Action::End { task, outcome } => self.tell_client(task, &outcome),
             Action::Publish { .. } | Action::FreeAtMaster { .. } | Action::Forget { .. } => {}
         }
-        Ok(())
     }
 
     /// The client fetches what it is told about now and then, and complains if the bytes are not there.
@@ -231,7 +230,7 @@ impl World {
             let dropped = self.client.drops_child(task);
             self.client_says(dropped);
             // Not at once: the worker learns it by a message.
-            self.let_worker(worker, |w, effects| w.reclaim(attempt, effects)).expect("a worker without faults");
+            self.let_worker(worker, |w, effects| w.reclaim(attempt, effects));
         }
         let Outcome::Finished(source) = outcome else { return };
         let missing = source.workers.iter().find(|holder| !self.really_holds(**holder, source.value));
@@ -240,7 +239,7 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, id: WorkerId, order: Action) -> Result<(), String> {
+    fn deliver(&mut self, id: WorkerId, order: Action) {
         match order {
             Action::Dispatch { attempt, inputs, .. } => self.deliver_dispatch(id, attempt, &inputs),
             Action::Recall { attempt, .. } => self.let_worker(id, |worker, effects| worker.recalled(attempt, effects)),
@@ -254,8 +253,8 @@ impl World {
     }
 
     /// Inputs are fetched from wherever the dispatch says, from processes that really are there.
-    fn deliver_dispatch(&mut self, id: WorkerId, attempt: AttemptId, inputs: &[InputSource]) -> Result<(), String> {
-        let Some(worker) = self.workers.get(&id) else { return Ok(()) };
+    fn deliver_dispatch(&mut self, id: WorkerId, attempt: AttemptId, inputs: &[InputSource]) {
+        let Some(worker) = self.workers.get(&id) else { return };
         let mut missing = Vec::new();
         let mut copied = Vec::new();
         for source in inputs.iter().filter(|source| worker.needs_to_fetch(source)) {
@@ -278,15 +277,15 @@ impl World {
             } else {
                 worker.refuses(attempt, missing, effects);
             }
-        })
+        });
     }
 
     fn really_holds(&self, worker: WorkerId, value: ValueId) -> bool {
         self.workers.get(&worker).is_some_and(|worker| worker.held.contains(&value))
     }
 
-    fn let_worker(&mut self, id: WorkerId, act: impl FnOnce(&mut SimWorker, &mut Vec<Effect>)) -> Result<(), String> {
-        let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
+    fn let_worker(&mut self, id: WorkerId, act: impl FnOnce(&mut SimWorker, &mut Vec<Effect>)) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
         let mut effects = Vec::new();
         act(worker, &mut effects);
         for effect in effects {
@@ -304,7 +303,6 @@ impl World {
                 Effect::Crash => self.crash(id, LossReason::ProcessEnded("signal 11 (SIGSEGV)".into())),
             }
         }
-        Ok(())
     }
 
     fn let_client_act(&mut self) -> Result<(), String> {

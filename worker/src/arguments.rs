@@ -51,9 +51,9 @@ impl Arguments {
 #[derive(Clone, Debug)]
 pub struct Output {
     /// How to read it.
-    pub encoding: Encoding,
+    pub(crate) encoding: Encoding,
     /// Its bytes.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 impl Output {

@@ -106,7 +106,9 @@ impl TaskError {
         failure.details = match self {
             Self::User { chain, type_name, .. } => {
                 let causes = chain.iter().map(|cause| format!("caused by: {cause}"));
-                causes.chain([format!("error type: {type_name}")]).collect()
+                // `anyhow::Error` and boxes know only that they hold some error.
+                let known = (!type_name.starts_with("dyn ")).then(|| format!("error type: {type_name}"));
+                causes.chain(known).collect()
             }
             Self::Panicked { location: Some(location), .. } => vec![format!("at {location}")],
             _ => Vec::new(),
@@ -131,9 +133,12 @@ impl TaskError {
             Self::User { .. } | Self::Panicked { .. } | Self::Cancelled => return None,
             Self::UnknownTask { similar, .. } => return Some(unknown_task_hint(similar)),
             Self::Argument { .. } => {
-                "the client and the worker may be different builds of the program: rebuild and restart both"
+                "its type must read back what it writes (serde's `skip_…`, `flatten`, `tag` and `untagged` break that); \
+                 if the worker runs another build of the program, rebuild and restart both"
             }
-            Self::Unencodable(_) => "return a type whose `Serialize` cannot fail and knows its length",
+            Self::Unencodable(_) => {
+                "return a type whose `Serialize` cannot fail and knows its length (serde's `flatten` does not)"
+            }
             Self::ResultTooLarge { .. } => "split the task into smaller ones, or raise the cluster's value limit",
             Self::StoreFull { .. } => {
                 "drop handles that are not needed any more, give the worker more memory, or make smaller parts"
@@ -203,6 +208,12 @@ mod tests {
         assert_eq!((failure.name.as_str(), failure.message.as_str()), ("load", "cannot load part 7"));
         assert_eq!(failure.details[0], "caused by: invalid digit found in string");
         assert!(failure.details[1].starts_with("error type: ") && failure.details[1].ends_with("::Loading"));
+    }
+
+    #[test]
+    fn a_boxed_error_hides_its_type() {
+        let error: Box<dyn Error> = "no".into();
+        assert_eq!(TaskError::user(&*error).into_failure(ATTEMPT, "load").details, [""; 0]);
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //!   peers  ◀──bulk──▶ peers, serving ──────▶ store ◀──values──┘
 //! ```
 //! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries.
-#![warn(missing_docs)]
 
 mod arguments;
 mod block_on;

@@ -21,7 +21,12 @@ use quote::quote;
 /// The error must be `Display`; where it is a `std::error::Error`, or dereferences to one, its sources travel along.
 /// An `async fn` runs on a current-thread tokio runtime on its slot's thread.
 ///
-/// Parameters and outputs travel between processes: they must own what they hold and be serializable.
+/// Parameters and outputs travel between processes: they must own what they hold and be serializable. Types of your own
+/// need `#[derive(serde::Serialize, serde::Deserialize)]`, so your crate needs `serde` with its feature `derive`.
+///
+/// A task is a free function in a module, perhaps of a library that the program uses; it cannot stand in an `impl` block.
+/// The macros name this crate `quiltwork`: where the dependency has another name, write
+/// `extern crate that_name as quiltwork;` in the root of your crate.
 ///
 /// ```ignore
 /// #[quiltwork::task]
@@ -31,13 +36,16 @@ use quote::quote;
 /// ```
 #[proc_macro_attribute]
 pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand("task", arguments, item, task::expand)
+    let no_options = "#[quiltwork::task] takes no arguments\n\
+        hint: options belong to the call, such as `name(a, b).retries(3)`";
+    expand(arguments, no_options, item, task::expand, |item| item)
 }
 
 /// Makes `main` the entry of a program that can be its own workers.
 ///
 /// Calls `quiltwork::init()` before anything else, and runs an `async fn main` on a current-thread tokio runtime with
-/// time and I/O. An `Err` from `main` is printed on standard error with its hint, and the process exits with status 1.
+/// time and I/O. For another runtime put its attribute below this one: `#[quiltwork::main] #[tokio::main] async fn
+/// main()`. An `Err` from `main` is printed on standard error with its hint, and the process exits with status 1.
 ///
 /// ```ignore
 /// #[quiltwork::main]
@@ -47,30 +55,32 @@ pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand("main", arguments, item, entry::expand)
+    let no_options = "#[quiltwork::main] takes no arguments\n\
+        hint: for another runtime put its attribute below, such as `#[tokio::main]`";
+    expand(arguments, no_options, item, entry::expand, entry::beside_mistake)
 }
 
-/// Runs one macro; a mistake becomes a compile error beside the untouched function, so that nothing else seems wrong.
+/// Runs one macro; a mistake becomes a compile error beside the function, so that nothing else seems wrong.
 fn expand(
-    name: &str,
     arguments: TokenStream,
+    no_options: &str,
     item: TokenStream,
     rewrite: fn(syn::ItemFn) -> syn::Result<proc_macro2::TokenStream>,
+    beside_mistake: fn(proc_macro2::TokenStream) -> proc_macro2::TokenStream,
 ) -> TokenStream {
     let untouched = proc_macro2::TokenStream::from(item.clone());
     let rewritten = if arguments.is_empty() {
         syn::parse::<syn::ItemFn>(item)
-            .map_err(|error| {
-                syn::Error::new(error.span(), format!("#[quiltwork::{name}] belongs on a function: {error}"))
-            })
+            .map_err(|error| syn::Error::new(error.span(), format!("this attribute belongs on a function: {error}")))
             .and_then(rewrite)
     } else {
-        Err(syn::Error::new(Span::call_site(), format!("#[quiltwork::{name}] takes no arguments")))
+        Err(syn::Error::new(Span::call_site(), no_options))
     };
     rewritten
         .unwrap_or_else(|error| {
             let errors = error.into_compile_error();
-            quote! { #errors #untouched }
+            let beside = beside_mistake(untouched);
+            quote! { #errors #beside }
         })
         .into()
 }

@@ -1,7 +1,7 @@
 //! What a task's signature may look like; everything else is refused where it stands, with what to write instead.
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Error, FnArg, Ident, Pat, ReturnType, Signature, Type};
+use syn::{Error, FnArg, Ident, Pat, ReturnType, Safety, Signature, Type};
 
 /// One parameter of a task.
 pub(crate) struct Parameter {
@@ -73,7 +73,7 @@ fn check_qualifiers(signature: &Signature, mistakes: &mut Mistakes) {
     if let Some(token) = &signature.constness {
         mistakes.add(token, "a task cannot be a `const fn`");
     }
-    if let Some(token) = &signature.unsafety {
+    if let Safety::Unsafe(token) = &signature.safety {
         mistakes.add(
             token,
             "a task cannot be an `unsafe fn`: nobody stands between it and what arrives\n\

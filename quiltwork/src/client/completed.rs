@@ -31,7 +31,7 @@ pub struct AsCompleted<T> {
 
 impl<T> AsCompleted<T> {
     /// The next handle whose task has ended, with its place in the list; none when all have been handed out. Cancel safe.
-    #[allow(clippy::should_implement_trait, reason = "it is what streams call it; it cannot be an iterator's")]
+    #[expect(clippy::should_implement_trait, reason = "it is what streams call it; it cannot be an iterator's")]
     pub fn next(&mut self) -> impl Future<Output = Option<(usize, Handle<T>)>> + Send {
         let mut waiting = Waiting::default();
         std::future::poll_fn(move |context| {

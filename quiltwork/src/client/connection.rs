@@ -165,6 +165,9 @@ impl Io {
         let (shared, connection, uploads) = (self.shared.clone(), self.connection.clone(), self.uploads.clone());
         tokio::spawn(async move {
             let _permit = uploads.acquire().await;
+            // The announcement goes first: the master reads an upload it was told of, and one that is not read fills the
+            // window of the connection, in which the announcement would wait for room.
+            shared.sender.flushed().await;
             if let Err(error) = connection.upload(task, &bytes).await {
                 debug!(%task, %error, "an upload failed");
                 let message = format!("its bytes could not be brought to the master: {error}");

@@ -6,7 +6,7 @@ use super::process::{Ended, Recipe, WorkerProcess};
 use super::restart::{Life, RestartPolicy, Verdict};
 use super::roster::Roster;
 use crate::error::Problem;
-use crate::init::STATUS_UNINITIALISED;
+use crate::init::{STATUS_UNINITIALISED, UNINITIALISED_HINT};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -114,5 +114,5 @@ impl Drop for Supervisor {
 fn never_initialised(program: &Path) -> Problem {
     let program = program.display();
     Problem::new(format!("`{program}` cannot be started as a worker: it never called `quiltwork::init()`"))
-        .with_hint("put `quiltwork::init();` first in `main`, or write `#[quiltwork::main]` above it")
+        .with_hint(UNINITIALISED_HINT)
 }

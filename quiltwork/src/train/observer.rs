@@ -83,7 +83,7 @@ impl Observer for Progress<'_> {
     fn on_started(&mut self, start: &Start) {
         self.rounds = start.rounds;
         if self.live {
-            let style = ProgressStyle::with_template("{bar:30.cyan/dim} round {pos}/{len}  {msg}  {elapsed}");
+            let style = ProgressStyle::with_template("{bar:20.cyan/dim} round {pos}/{len}  {elapsed}  {wide_msg}");
             self.bar = ProgressBar::new(start.rounds.into()).with_style(style.expect("the template is a valid one"));
             self.bar.set_position(start.resumed_from.unwrap_or(0).into());
         }

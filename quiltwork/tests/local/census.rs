@@ -33,8 +33,12 @@ pub(crate) fn is_running(pid: u32) -> bool {
 pub(crate) fn no_child_is_left() -> Result<()> {
     let left = children();
     ensure!(left.is_empty(), "these children are left: {left:?}");
-    let threads = supervising_threads();
-    ensure!(threads == 0, "{threads} threads of a cluster are left");
+    let deadline = Instant::now() + SOON;
+    // A thread that was joined stays on the system's list for a moment.
+    while supervising_threads() > 0 {
+        ensure!(Instant::now() < deadline, "{} threads of a cluster are left", supervising_threads());
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(())
 }
 

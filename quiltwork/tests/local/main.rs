@@ -10,6 +10,8 @@ mod tasks;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 /// A hang guard, not a measurement: no test comes near it.
@@ -32,18 +34,26 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 
-/// A test that runs as a future on a runtime of its own and is given up after [`LONGEST`]. Whatever it tests, none of
-/// its processes may be left after it.
+/// A test that runs as a future on a thread and a runtime of its own and is given up after [`LONGEST`], also if it blocks.
+/// Whatever it tests, none of its processes may be left after it.
 fn trial<F>(name: &'static str, test: fn() -> F) -> Trial
 where
     F: Future<Output = anyhow::Result<()>> + 'static,
 {
     Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let result = runtime.block_on(async { tokio::time::timeout(LONGEST, test()).await });
-        match result {
+        let (done, outcome) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            // If nobody listens any more, it came too late.
+            let _ = done.send(runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(test())));
+        });
+        match outcome.recv_timeout(LONGEST) {
             Ok(result) => result.and_then(|()| census::no_child_is_left()).map_err(|e| Failed::from(format!("{e:?}"))),
-            Err(_) => Err(format!("no end after {LONGEST:?}").into()),
+            Err(RecvTimeoutError::Timeout) => Err(format!("no end after {LONGEST:?}").into()),
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Ok(()) => unreachable!("it sends before it ends"),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
         }
     })
 }

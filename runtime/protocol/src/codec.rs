@@ -199,11 +199,19 @@ fn whole<T>(len: usize, consumed: usize) -> Result<(), CodecError> {
 }
 
 fn encode_error<T>(error: &EncodeError) -> CodecError {
-    CodecError::Encode { what: core::any::type_name::<T>(), reason: error.to_string() }
+    let reason = match error {
+        EncodeError::Serde(_) => "it does not tell its length before its elements".to_owned(),
+        other => other.to_string(),
+    };
+    CodecError::Encode { what: core::any::type_name::<T>(), reason }
 }
 
 fn decode_error<T>(error: &DecodeError) -> CodecError {
-    CodecError::Decode { what: core::any::type_name::<T>(), reason: error.to_string() }
+    let reason = match error {
+        DecodeError::Serde(_) => "it wants to be told what comes next, and this encoding does not say".to_owned(),
+        other => other.to_string(),
+    };
+    CodecError::Decode { what: core::any::type_name::<T>(), reason }
 }
 
 #[cfg(test)]

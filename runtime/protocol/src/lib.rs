@@ -1,5 +1,4 @@
 //! The wire messages of Quiltwork and their codec: one enum file per direction, nothing that touches a socket.
-#![warn(missing_docs)]
 
 pub mod client_to_master;
 pub mod codec;

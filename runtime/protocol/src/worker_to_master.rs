@@ -90,8 +90,7 @@ pub enum Made {
 
 impl AttemptOutcome {
     /// Whether the value's bytes are a payload of the message.
-    #[must_use]
-    pub const fn is_inline(&self) -> bool {
+    const fn is_inline(&self) -> bool {
         matches!(self, Self::Finished { made: Made::Inline, .. })
     }
 }

@@ -61,8 +61,10 @@ impl Scheduler {
         let task = &mut self.tasks[key];
         let Deaths(lines) = *task.deaths.take().unwrap_or_default();
         let message = format!("{} workers died while they held it", lines.len());
-        let mut failure = TaskFailure::new(FailureKind::Poisoned, task.id, message)
-            .with_hint("run it alone with its arguments; look for a crash in native code or for memory that runs out");
+        let mut failure = TaskFailure::new(FailureKind::Poisoned, task.id, message).with_hint(
+            "run it alone with its arguments; look for an exit of the process, a recursion too deep for the stack, \
+                 a crash in native code, or memory that runs out",
+        );
         failure.details = lines.iter().map(|line| line.as_ref().into()).collect();
         self.unsettled.failing.push((key, Arc::new(failure)));
     }

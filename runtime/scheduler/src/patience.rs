@@ -2,7 +2,7 @@
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use quiltwork_types::{FailureKind, Resources, TaskFailure, Time};
@@ -78,15 +78,17 @@ impl Scheduler {
         let wanted = &self.shapes[task.shape].wanted;
         let largest = listed(wanted, self.workers.largest());
         let message = format!("it asks for {}; the most any worker has is {largest}", listed(wanted, wanted));
-        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message)
-            .with_hint("ask for less, or start a worker that has it before the task is submitted");
+        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(
+            "ask for less, or start workers that have it: `LocalCluster::builder()` takes `.slots`, \
+                 `.memory_limit` and `.resource`",
+        );
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
 }
 
 /// What `has` has of everything `wanted` asks for, in words.
 fn listed(wanted: &Resources, has: &Resources) -> String {
-    let mut parts = alloc::vec![format!("{} slots", has.slots)];
+    let mut parts = alloc::vec![format!("{} {}", has.slots, if has.slots == 1 { "slot" } else { "slots" })];
     if wanted.memory > 0 {
         parts.push(format!("{} bytes of memory", has.memory));
     }

@@ -157,12 +157,6 @@ impl Scheduler {
         self.tasks.find(task).map(|key| self.tasks[key].state())
     }
 
-    /// `TaskSpec::name` of a task; `None` if it has none or no record.
-    #[must_use]
-    pub fn name(&self, task: TaskId) -> Option<&str> {
-        self.tasks.find(task).and_then(|key| self.tasks[key].name.as_deref())
-    }
-
     /// The joined workers, by number.
     pub fn workers(&self) -> impl Iterator<Item = WorkerOverview> + '_ {
         let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);

@@ -5,7 +5,6 @@
 //!                                           └── fetch / upload / accept_bulk  (a stream of its own for each value)
 //! ```
 //! Everything works inside any tokio runtime with time and io enabled; a current-thread runtime is the fastest place.
-#![warn(missing_docs)]
 
 mod bulk;
 mod connection;

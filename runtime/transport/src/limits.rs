@@ -17,14 +17,14 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 pub const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// How often a side that has nothing to say shows that it lives.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(3);
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
 
 /// A bulk stream that does not move one byte for this long has failed.
-pub const STALL_TIME: Duration = Duration::from_secs(10);
+pub(crate) const STALL_TIME: Duration = Duration::from_secs(10);
 
 /// How long closing waits for the word to get out. It travels in one datagram, and a peer that misses it notices the
 /// silence, so there is no point in waiting longer.
-pub const CLOSE_TIME: Duration = Duration::from_millis(500);
+pub(crate) const CLOSE_TIME: Duration = Duration::from_millis(500);
 
 /// Bytes a link holds that QUIC has not taken; beyond, a push is refused. Two full parcels and some: enough to ride out
 /// a peer that pauses, little enough to have for every link.
@@ -32,30 +32,30 @@ pub const OUTBOX_LIMIT: usize = 64 << 20;
 
 /// Bytes handed to QUIC, or asked from it, at a time on a link. Many small writes make quinn search a long list for
 /// every datagram; from here on more does not help.
-pub const WRITE_SIZE: usize = 64 << 10;
+pub(crate) const WRITE_SIZE: usize = 64 << 10;
 
 /// Bytes of a value handed to QUIC at a time. QUIC frees what was acknowledged in these units, so it must be a small
 /// part of the window for sending.
-pub const BULK_WRITE_SIZE: usize = 256 << 10;
+pub(crate) const BULK_WRITE_SIZE: usize = 256 << 10;
 
 /// Buffers of a link that grew beyond this in a burst are given back after it, in bytes.
-pub const BUFFER_KEPT: usize = 1 << 20;
+pub(crate) const BUFFER_KEPT: usize = 1 << 20;
 
 /// The largest hello, hello reply or bulk head, in bytes: they hold a few names and numbers.
-pub const FRAME_LIMIT: usize = 64 << 10;
+pub(crate) const FRAME_LIMIT: usize = 64 << 10;
 
 /// Bytes set aside for a value before any of it has arrived. A peer that announces more has to send it first.
-pub const BULK_AHEAD: u64 = 64 << 20;
+pub(crate) const BULK_AHEAD: u64 = 64 << 20;
 
 /// Handshakes going on at once; further ones are refused. Each holds some kilobytes of TLS state.
 pub const HANDSHAKES_MAX: usize = 1024;
 
 /// From this many handshakes on a peer must show that it can be reached at the address it claims (QUIC's Retry), so
 /// that forged addresses cannot fill the remaining places.
-pub const HANDSHAKES_UNPROVEN: usize = 256;
+pub(crate) const HANDSHAKES_UNPROVEN: usize = 256;
 
 /// Finished connections waiting for [`accept`](crate::Endpoint::accept).
-pub const ACCEPT_BACKLOG: usize = 64;
+pub(crate) const ACCEPT_BACKLOG: usize = 64;
 
 /// First datagrams that wait inside QUIC for the endpoint's task, in bytes altogether (quinn: 100 MiB).
 const INCOMING_BYTES: u64 = 16 << 20;

@@ -1,6 +1,5 @@
 //! Plain data every other crate shares: ids, time, task specifications, resources, failures and stories; it does nothing.
 #![no_std]
-#![warn(missing_docs)]
 extern crate alloc;
 
 mod encoding;

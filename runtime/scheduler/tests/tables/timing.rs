@@ -72,7 +72,7 @@ fn what_no_worker_can_hold_fails_at_once_and_says_what_there_is() {
     let failures = failures(&stage.submit([asks_for_gpus(0, 3)]));
     let [(0, failure)] = &failures[..] else { panic!("{failures:?}") };
     assert_eq!(failure.kind, FailureKind::NoSuchResources);
-    assert_eq!(failure.message, "it asks for 1 slots, 3 of `gpu`; the most any worker has is 2 slots, 2 of `gpu`");
+    assert_eq!(failure.message, "it asks for 1 slot, 3 of `gpu`; the most any worker has is 2 slots, 2 of `gpu`");
 }
 
 #[test]

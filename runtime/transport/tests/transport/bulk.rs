@@ -1,5 +1,5 @@
 //! Values on streams of their own: they arrive equal, and no lie about them costs memory or time.
-use crate::support::{Cluster, soon};
+use crate::support::{Cluster, sized, soon};
 use bytes::Bytes;
 use quiltwork_protocol::{BulkReply, BulkRequest, codec};
 use quiltwork_transport::{BulkError, Connection, Endpoint, Role};

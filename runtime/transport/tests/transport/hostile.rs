@@ -1,5 +1,5 @@
 //! Garbage, half-open and lying peers end within their limit and hurt nobody else.
-use crate::support::{Cluster, Note, Wire, hello, link, note, raw_client, soon};
+use crate::support::{Cluster, Note, Wire, hello, link, note, raw_client, sized, soon};
 use quiltwork_protocol::{MAGIC, codec};
 use quiltwork_transport::limits::HANDSHAKES_MAX;
 use quiltwork_transport::{Connection, MeetError, Role, join, meet};

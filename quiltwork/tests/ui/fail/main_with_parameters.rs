@@ -1,0 +1,4 @@
+#[quiltwork::main]
+async fn main(arguments: Vec<String>) {
+    println!("{}", arguments.len());
+}
