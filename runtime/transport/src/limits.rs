@@ -24,7 +24,7 @@ pub(crate) const STALL_TIME: Duration = Duration::from_secs(10);
 
 /// How long closing waits for the word to get out. It travels in one datagram, and a peer that misses it notices the
 /// silence, so there is no point in waiting longer.
-pub(crate) const CLOSE_TIME: Duration = Duration::from_millis(500);
+pub const CLOSE_TIME: Duration = Duration::from_millis(500);
 
 /// Bytes a link holds that QUIC has not taken; beyond, a push is refused. Two full parcels and some: enough to ride out
 /// a peer that pauses, little enough to have for every link.
@@ -32,7 +32,7 @@ pub const OUTBOX_LIMIT: usize = 64 << 20;
 
 /// Bytes handed to QUIC, or asked from it, at a time on a link. Many small writes make quinn search a long list for
 /// every datagram; from here on more does not help.
-pub(crate) const WRITE_SIZE: usize = 64 << 10;
+pub const WRITE_SIZE: usize = 64 << 10;
 
 /// Bytes of a value handed to QUIC at a time. QUIC frees what was acknowledged in these units, so it must be a small
 /// part of the window for sending.
