@@ -1,4 +1,5 @@
 //! The session: the worker's life between joining a master and leaving it. It carries messages; the desk decides.
+use crate::area::Area;
 use crate::config::WorkerConfig;
 use crate::desk::{Desk, Order};
 use crate::error::WorkerError;
@@ -7,7 +8,7 @@ use crate::inputs::{Away, Inputs};
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::serving;
-use crate::store::{MemoryStore, ValueStore};
+use crate::store::{MemoryStore, NodeStore, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::master_to_worker::Assignment;
 use quiltwork_protocol::{BUILD, Hello, MasterToWorker, Parcel, Purpose, VersionRange, Welcome, WorkerToMaster, You};
@@ -31,9 +32,13 @@ const LAST_REPORTS: Duration = Duration::from_millis(250);
 /// Joins the master and works until it says `Shutdown` or is lost.
 pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Result<(), WorkerError> {
     let capacity = config.capacity()?;
+    let area = config.store.as_ref().map(|share| Area::open(&share.folder)).transpose()?;
     let endpoint = Endpoint::bind(config.listen, &config.identity)?;
     let outcome = match join_master(&config, &endpoint, registry, &capacity).await {
-        Ok(joined) => joined.work(&endpoint, registry, &capacity).await,
+        Ok(joined) => {
+            let store = open_store(area, joined.worker, &config, &capacity);
+            joined.work(&endpoint, registry, &capacity, store).await
+        }
         Err(error) => Err(error),
     };
     // The master is told what this process knows; others only learn that it is gone.
@@ -48,6 +53,19 @@ struct Joined {
     welcome: Welcome,
     master: Connection,
     link: Link<WorkerToMaster, MasterToWorker>,
+}
+
+/// Where this worker keeps its values.
+fn open_store(
+    area: Option<Area>,
+    worker: WorkerId,
+    config: &WorkerConfig,
+    capacity: &Resources,
+) -> Arc<dyn ValueStore> {
+    match (area, &config.store) {
+        (Some(area), Some(share)) => Arc::new(NodeStore::new(area, worker, share.limit)),
+        _ => Arc::new(MemoryStore::new(capacity.memory)),
+    }
 }
 
 async fn join_master(
@@ -77,9 +95,9 @@ impl Joined {
         endpoint: &Endpoint,
         registry: &'static Registry,
         capacity: &Resources,
+        store: Arc<dyn ValueStore>,
     ) -> Result<(), WorkerError> {
         let Self { worker, welcome, master, link: Link { sender, mut receiver } } = self;
-        let store: Arc<dyn ValueStore> = Arc::new(MemoryStore::new(capacity.memory));
         let workshop = Workshop {
             executor: Box::new(Registered(registry)),
             store: Arc::clone(&store),

@@ -38,6 +38,22 @@ pub(crate) fn no_child_is_left() -> Result<()> {
     Ok(())
 }
 
+/// Fails if something of a cluster is left: processes, threads, or an area of values that was not there before. Areas of
+/// others may come and go meanwhile.
+pub(crate) fn nothing_is_left(areas_before: &BTreeSet<String>) -> Result<()> {
+    no_child_is_left()?;
+    let own = format!("quiltwork-{}-", nix::unistd::Uid::effective());
+    let folders = areas().into_iter().filter(|name| name.starts_with(&own) && !areas_before.contains(name));
+    let left: Vec<String> = folders.filter(|name| is_unlocked(&Path::new("/dev/shm").join(name))).collect();
+    ensure!(left.is_empty(), "these areas are left: {left:?}");
+    Ok(())
+}
+
+/// Whether the cluster a folder belongs to does not live any more.
+fn is_unlocked(folder: &Path) -> bool {
+    fs::File::open(folder).is_ok_and(|folder| folder.try_lock().is_ok())
+}
+
 /// Waits until none of these processes runs.
 pub(crate) fn all_end(pids: &[u32]) -> Result<()> {
     let deadline = Instant::now() + SOON;
@@ -62,6 +78,11 @@ pub(crate) fn udp_sockets() -> BTreeSet<String> {
     let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     let rows = tables.iter().flat_map(|table| table.lines().skip(1));
     rows.filter_map(|row| row.split_whitespace().nth(9).map(str::to_owned)).collect()
+}
+
+/// The areas of values of all clusters of this machine.
+pub(crate) fn areas() -> BTreeSet<String> {
+    files_in(Path::new("/dev/shm")).into_iter().filter(|name| name.starts_with("quiltwork-")).collect()
 }
 
 /// The names in a folder.

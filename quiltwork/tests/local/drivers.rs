@@ -1,12 +1,11 @@
 //! Programs that start a cluster and then come to their end in one way or another.
-use crate::census::{all_end, files_in, sockets_of, udp_sockets, until};
+use crate::census::{all_end, areas, files_in, sockets_of, udp_sockets, until};
 use crate::tasks::{double, sleep_long};
 use anyhow::{Context, Result, ensure};
 use quiltwork::prelude::*;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use tempfile::TempDir;
 
@@ -20,9 +19,6 @@ pub(crate) const EXITING: &str = "driver:exiting";
 pub(crate) const PANICKING: &str = "driver:panicking";
 /// A driver that runs one task and says its result.
 pub(crate) const SHORT: &str = "driver:short";
-
-/// Where shared memory has its names.
-const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Starts a cluster without `init()`, as a beginner might, and says what came of it.
 pub(crate) fn run_forgetful() -> ExitCode {
@@ -66,18 +62,18 @@ pub(crate) struct Driver {
     sockets: BTreeSet<String>,
     /// Where it runs and keeps its temporary files.
     folder: TempDir,
-    /// What was in the shared memory of the machine before.
-    shared: BTreeSet<String>,
+    /// The areas there were before.
+    areas: BTreeSet<String>,
 }
 
 impl Driver {
     /// Starts the driver of this name and waits until its cluster runs.
     pub(crate) fn start(role: &str) -> Result<Self> {
-        let (folder, shared) = (TempDir::new()?, files_in(Path::new(SHARED_MEMORY)));
+        let (folder, areas) = (TempDir::new()?, areas());
         let mut command = command(role)?;
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let process = command.current_dir(&folder).env("TMPDIR", folder.path()).spawn()?;
-        let mut driver = Self { process, workers: Vec::new(), sockets: BTreeSet::new(), folder, shared };
+        let mut driver = Self { process, workers: Vec::new(), sockets: BTreeSet::new(), folder, areas };
         driver.take_census()?;
         // Closed now: it goes on to its end.
         driver.process.stdin = None;
@@ -92,6 +88,7 @@ impl Driver {
         ensure!(self.workers.len() == 2, "the driver said {line:?}");
         self.sockets = self.workers.iter().chain([&self.pid()]).flat_map(|pid| sockets_of(*pid)).collect();
         let sockets = &self.sockets;
+        ensure!(!areas().is_subset(&self.areas), "the census does not see its area");
         ensure!(sockets.len() >= 4, "a master, a client and two workers have a socket each, not {sockets:?}");
         Ok(())
     }
@@ -106,10 +103,8 @@ impl Driver {
         self.process.wait()?;
         all_end(&self.workers)?;
         until("its sockets are gone", || self.sockets.is_disjoint(&udp_sockets())).await?;
-        let left = files_in(self.folder.path());
-        ensure!(left.is_empty(), "these files are left: {left:?}");
-        let shared: BTreeSet<String> = files_in(Path::new(SHARED_MEMORY)).difference(&self.shared).cloned().collect();
-        ensure!(!shared.iter().any(|name| name.contains("quiltwork")), "left in shared memory: {shared:?}");
+        until("its files are gone", || files_in(self.folder.path()).is_empty()).await?;
+        until("its shared memory is gone", || areas().is_subset(&self.areas)).await?;
         Ok(())
     }
 }

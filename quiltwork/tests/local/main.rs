@@ -33,16 +33,19 @@ fn main() -> ExitCode {
 }
 
 /// A test that runs as a future on a runtime of its own and is given up after [`LONGEST`]. Whatever it tests, none of
-/// its processes may be left after it.
+/// its processes and areas of values may be left after it.
 fn trial<F>(name: &'static str, test: fn() -> F) -> Trial
 where
     F: Future<Output = anyhow::Result<()>> + 'static,
 {
     Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let areas = census::areas();
         let result = runtime.block_on(async { tokio::time::timeout(LONGEST, test()).await });
         match result {
-            Ok(result) => result.and_then(|()| census::no_child_is_left()).map_err(|e| Failed::from(format!("{e:?}"))),
+            Ok(result) => {
+                result.and_then(|()| census::nothing_is_left(&areas)).map_err(|e| Failed::from(format!("{e:?}")))
+            }
             Err(_) => Err(format!("no end after {LONGEST:?}").into()),
         }
     })

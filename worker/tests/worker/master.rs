@@ -56,7 +56,7 @@ impl FakeMaster {
 
     pub(crate) fn config(&self, slots: u32, memory: u64) -> WorkerConfig {
         let (master, identity) = (self.endpoint.local_address(), self.identity(Role::Worker));
-        WorkerConfig { master, identity, slots, memory, named: Box::default(), listen: LOCALHOST }
+        WorkerConfig { master, identity, slots, memory, named: Box::default(), listen: LOCALHOST, store: None }
     }
 
     /// The next who connects, before it is let in.
