@@ -34,7 +34,7 @@ pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Re
     let capacity = config.capacity()?;
     let area = config.store.as_ref().map(|share| Area::open(&share.folder)).transpose()?;
     let endpoint = Endpoint::bind(config.listen, &config.identity)?;
-    let outcome = match join_master(&config, &endpoint, registry, &capacity).await {
+    let outcome = match join_master(&config, &endpoint, registry, &capacity, area.as_ref()).await {
         Ok(joined) => {
             let store = open_store(area, joined.worker, &config, &capacity);
             joined.work(&endpoint, registry, &capacity, store).await
@@ -73,10 +73,15 @@ async fn join_master(
     endpoint: &Endpoint,
     registry: &Registry,
     capacity: &Resources,
+    area: Option<&Area>,
 ) -> Result<Joined, WorkerError> {
     let master = endpoint.connect(config.master, Role::Master).await?;
-    let purpose =
-        Purpose::Worker { pid: std::process::id(), capacity: capacity.clone(), address: endpoint.local_address() };
+    let purpose = Purpose::Worker {
+        pid: std::process::id(),
+        capacity: capacity.clone(),
+        address: endpoint.local_address(),
+        node: area.map(Area::node),
+    };
     let hello = Hello { versions: VersionRange::OURS, build: BUILD.to_owned(), registry: registry.hash(), purpose };
     let (welcome, link) = join(master.clone(), hello).await?;
     let You::Worker(worker) = welcome.you else {
@@ -192,6 +197,9 @@ impl Session {
                 attempts.into_iter().for_each(|attempt| self.store.remove_made_by(attempt));
             }
             MasterToWorker::Free { values } => values.into_iter().for_each(|value| self.store.remove(value)),
+            MasterToWorker::Inherit { from, heir, values } => {
+                self.desk.on_not_inherited(self.store.inherit(from, heir, values));
+            }
             MasterToWorker::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.peers.lose(worker)),
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
         }
