@@ -33,7 +33,7 @@ mod store;
 mod threads;
 
 pub use area::Area;
-pub use arguments::{Arguments, Output};
+pub use arguments::{Argument, Arguments, Output};
 pub use block_on::block_on;
 pub use config::{Share, WorkerConfig};
 pub use context::TaskContext;

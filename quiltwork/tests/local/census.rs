@@ -10,10 +10,14 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// The processes started by this one and not reaped, with zombies.
 pub(crate) fn children() -> Vec<u32> {
-    let own = std::process::id();
+    children_of(std::process::id())
+}
+
+/// The processes started by that one and not reaped, with zombies.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| field(*pid, 1).is_some_and(|parent| parent == own.to_string())).collect()
+    pids.filter(|pid| field(*pid, 1).is_some_and(|number| number == parent.to_string())).collect()
 }
 
 /// The threads of this process that keep a local cluster running.

@@ -1,5 +1,5 @@
 //! Programs that start a cluster and then come to their end in one way or another.
-use crate::census::{all_end, areas, files_in, sockets_of, udp_sockets, until};
+use crate::census::{all_end, areas, children_of, files_in, sockets_of, udp_sockets, until};
 use crate::tasks::{double, sleep_long};
 use anyhow::{Context, Result, ensure};
 use quiltwork::prelude::*;
@@ -19,6 +19,9 @@ pub(crate) const EXITING: &str = "driver:exiting";
 pub(crate) const PANICKING: &str = "driver:panicking";
 /// A driver that runs one task and says its result.
 pub(crate) const SHORT: &str = "driver:short";
+
+/// A driver that finds no shared memory.
+pub(crate) const WITHOUT_MEMORY: &str = "driver:without-memory";
 
 /// Starts a cluster without `init()`, as a beginner might, and says what came of it.
 pub(crate) fn run_forgetful() -> ExitCode {
@@ -40,6 +43,11 @@ pub(crate) fn run(role: &str) -> Option<ExitCode> {
         SHORT => {
             let cluster = LocalCluster::builder().workers(1).start_blocking().expect("it starts");
             println!("{}", cluster.client().submit(double(21)).wait().expect("it runs"));
+            return Some(ExitCode::SUCCESS);
+        }
+        WITHOUT_MEMORY => {
+            let builder = LocalCluster::builder().workers(1).shared_memory("/proc");
+            drop(builder.start_blocking().expect("it starts"));
             return Some(ExitCode::SUCCESS);
         }
         _ => return None,
@@ -96,6 +104,17 @@ impl Driver {
     /// Its process id, which is that of its group as well.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// The processes it has started beside its workers.
+    pub(crate) fn children_but_workers(&self) -> Vec<u32> {
+        children_of(self.pid()).into_iter().filter(|pid| !self.workers.contains(pid)).collect()
+    }
+
+    /// Waits for its end and that of its workers.
+    pub(crate) fn ends(mut self) -> Result<()> {
+        self.process.wait()?;
+        all_end(&self.workers)
     }
 
     /// Waits for its end and that of its workers, and takes the census: no socket, no file, no shared memory.
