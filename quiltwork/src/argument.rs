@@ -3,14 +3,14 @@ use crate::Handle;
 use crate::client::Reference;
 use crate::graph::{Value, ValueKey};
 use bytes::Bytes;
-use quiltwork_protocol::codec;
+use quiltwork_protocol::codec::{self, CodecError};
 use quiltwork_types::Encoding;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// What can travel between processes: parameters and results of tasks. Every type that derives serde's two traits and
-/// borrows nothing is portable.
+/// borrows nothing is portable, and so is a [`Blob`](crate::Blob).
 ///
 /// The encoding is compact and does not describe itself: a type must read back exactly what it writes. Serde's
 /// attributes `flatten`, `tag`, `untagged`, `skip_serializing_if` and their like break that, and so do types that hold
@@ -20,10 +20,33 @@ use std::sync::Arc;
     label = "not a portable type",
     note = "parameters and results of tasks need `#[derive(serde::Serialize, serde::Deserialize)]` (`cargo add serde --features derive`), and must be `Send` and own what they hold"
 )]
-pub trait Portable: Serialize + DeserializeOwned + Send + 'static {}
+pub trait Portable: Sized + Send + 'static {
+    #[doc(hidden)]
+    fn to_encoded(&self) -> Result<Encoded, CodecError>;
+    #[doc(hidden)]
+    fn from_encoded(value: &Encoded) -> Result<Self, CodecError>;
+    /// From the results of many tasks, each encoded by itself.
+    #[doc(hidden)]
+    fn from_list(items: &[Encoded]) -> Result<Self, CodecError>;
+}
+
+/// A value as it travels.
+pub(crate) type Encoded = (Encoding, Bytes);
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {
+    fn to_encoded(&self) -> Result<Encoded, CodecError> {
+        Ok((codec::encoding_of::<T>(), codec::encode_value(self)?.into()))
+    }
+
+    fn from_encoded((encoding, bytes): &Encoded) -> Result<Self, CodecError> {
+        codec::decode_value(*encoding, bytes)
+    }
+
+    fn from_list(items: &[Encoded]) -> Result<Self, CodecError> {
+        codec::decode_list(items)
+    }
+}
 
 /// What may stand where a task expects a `T`: a `T`, or the result of another task that makes one.
 ///
@@ -68,9 +91,9 @@ pub(crate) enum Source {
 }
 
 impl Argument {
-    fn literal<T: Serialize>(value: &T) -> Self {
-        Self(match codec::encode_value(value) {
-            Ok(bytes) => Form::Literal(codec::encoding_of::<T>(), bytes.into()),
+    fn literal<T: Portable>(value: &T) -> Self {
+        Self(match value.to_encoded() {
+            Ok((encoding, bytes)) => Form::Literal(encoding, bytes),
             Err(error) => Form::Unencodable(error.to_string()),
         })
     }

@@ -4,7 +4,7 @@ use crate::local::kit::{StartKit, Summons, VARIABLE};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{dup2_stdin, getpgrp};
-use quiltwork_worker::WorkerConfig;
+use quiltwork_worker::{Share, WorkerConfig};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -94,6 +94,7 @@ fn serve(summons: Summons) -> Result<(), Problem> {
         memory: kit.memory,
         named: kit.named,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        store: Some(Share { folder: kit.area, limit: kit.area_share }),
     };
     quiltwork_worker::run(config).map_err(|error| Problem::new(error.to_string()))
 }

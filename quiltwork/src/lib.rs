@@ -38,6 +38,7 @@
 //! | a cluster elsewhere | [`Client::connect`], [`Ticket`] |
 //! | to know where a task runs, or tell how far it is | [`TaskContext`] |
 //! | tasks that submit tasks | [`Client::current`] |
+//! | to pass large arrays without copying them | [`Blob`] |
 //! | to train a model by parameter averaging | [`train`] |
 //! | to go through a folder of files | [`data`] |
 //! | to decide what to do about a failure | [`Error::kind`], [`Error::is_retryable`], [`Error::hint`] |
@@ -74,6 +75,7 @@
 extern crate self as quiltwork;
 
 mod argument;
+mod blob;
 mod call;
 mod client;
 mod context;
@@ -91,6 +93,7 @@ pub mod train;
 pub mod __private;
 
 pub use argument::{IntoArgument, Portable};
+pub use blob::{Blob, BlobItem};
 pub use call::TaskCall;
 pub use client::{AsCompleted, Client, Handle, HandleFuture, Outputs, Story, Ticket, as_completed, blocking};
 pub use context::TaskContext;

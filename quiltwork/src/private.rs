@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 pub use inventory;
-pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on};
+use quiltwork_worker::Argument as Encoded;
+pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on, copied_bytes};
 
 /// The call of a task by its path.
 pub fn task_call<T, const N: usize>(path: &'static str, arguments: [(&'static str, Argument); N]) -> TaskCall<T> {
@@ -19,15 +20,19 @@ pub fn task_call<T, const N: usize>(path: &'static str, arguments: [(&'static st
 /// # Errors
 /// If it is not there or not a `T`.
 pub fn next_argument<T: Portable>(arguments: &mut Arguments, parameter: &'static str) -> Result<T, TaskError> {
-    arguments.next(parameter)
+    arguments.next_with(parameter, |argument| match argument {
+        Encoded::One(value) => T::from_encoded(&value),
+        Encoded::List(items) => T::from_list(&items),
+    })
 }
 
 /// Encodes the result of an attempt.
 ///
 /// # Errors
-/// If its `Serialize` fails.
+/// If it cannot be encoded.
 pub fn finish<T: Portable>(output: T) -> Result<Output, TaskError> {
-    Output::of(&output)
+    let (encoding, bytes) = output.to_encoded().map_err(|error| TaskError::Unencodable(error.to_string()))?;
+    Ok(Output { encoding, bytes })
 }
 
 /// What a function written to return a `Result` gives when it succeeds, whatever the alias is called.

@@ -4,10 +4,13 @@ use crate::workspace::{SOURCES, Source, demand_none};
 /// Words of code no file may use, with what to do instead.
 const BANNED: &[(&str, &str)] = &[
     ("do_send", "it ignores a full mailbox: use try_send and a policy"),
-    ("unsafe", "nothing here needs it"),
+    ("unsafe", "only the mapping of sealed files needs it"),
     ("todo", "finish it"),
     ("unimplemented", "finish it"),
 ];
+
+/// Where a banned word stands by decision: path and word.
+const ALLOWED: &[(&str, &str)] = &[("worker/src/area/mapping.rs", "unsafe")];
 
 #[test]
 fn every_file_begins_with_a_sentence_about_itself() {
@@ -38,10 +41,15 @@ fn what_is_no_sentence_is_noticed() {
 fn banned_words_stand_nowhere() {
     let complaints: Vec<_> = SOURCES.iter().flat_map(banned_words).collect();
     demand_none("these words have no place in the sources", &complaints);
+    for (path, word) in ALLOWED {
+        let mut words = SOURCES.iter().filter(|source| source.path == *path).flat_map(Source::words);
+        assert!(words.any(|(found, _)| found == *word), "`{word}` does not stand in {path}: no exception needed");
+    }
 }
 
 fn banned_words(source: &Source) -> Vec<String> {
-    let banned = |word: &str| BANNED.iter().find(|(name, _)| *name == word);
+    let is_allowed = |word: &str| ALLOWED.contains(&(source.path.as_str(), word));
+    let banned = |word: &str| BANNED.iter().find(|(name, _)| *name == word && !is_allowed(word));
     let found = source.words().into_iter().filter_map(|(word, line)| Some((banned(&word)?, line)));
     found.map(|((word, why), line)| format!("{}:{line} `{word}`: {why}", source.path)).collect()
 }

@@ -25,7 +25,7 @@ pub(crate) fn nonsense(dice: &mut Dice, client: &Client, worker: WorkerId, joine
         6 => Event::ValueMissing { value, holder: worker },
         7 => Event::SlotReclaimed { worker, attempt: unheard_of },
         8 => Event::SlotLent { worker, attempt: unheard_of },
-        9 => Event::WorkerJoined { worker: WorkerId(dice.below(joined)), capacity: Resources::slots(3) },
+        9 => Event::WorkerJoined { worker: WorkerId(dice.below(joined)), capacity: Resources::slots(3), node: None },
         10 => Event::WorkerLost { worker: WorkerId(1_000 + worker.0), reason: LossReason::Silent },
         11 => Event::ValueUploaded { task: TaskId { index: task.index + 5_000, ..task }, size: 3 },
         _ => Event::TimePassed,

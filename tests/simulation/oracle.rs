@@ -5,7 +5,7 @@
 use crate::worker::EPOCH;
 use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_types::{
-    AttemptId, FailureKind, JobId, LossReason, Resources, TaskId, TaskSpec, TaskState, ValueId, WorkerId,
+    AttemptId, FailureKind, JobId, LossReason, NodeId, Resources, TaskId, TaskSpec, TaskState, ValueId, WorkerId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,8 @@ pub(crate) struct Oracle {
     /// Tasks that may be blamed: those that kill, and those that wait for others meanwhile, whose worker others share.
     pub(crate) suspects: BTreeSet<TaskId>,
     joined: BTreeMap<WorkerId, Resources>,
+    /// Of workers that have one, also of those that are gone.
+    nodes: BTreeMap<WorkerId, NodeId>,
     spent: BTreeSet<WorkerId>,
     specs: BTreeMap<TaskId, TaskSpec>,
     kept: BTreeSet<TaskId>,
@@ -97,10 +99,12 @@ impl Oracle {
     /// What the event changes by itself. Returns the task whose bytes the master must take now.
     fn learn(&mut self, event: &Event, actions: &[Action]) -> Result<Option<TaskId>, String> {
         match event {
-            Event::WorkerJoined { worker, capacity } if self.spent.insert(*worker) => {
+            Event::WorkerJoined { worker, capacity, node } if self.spent.insert(*worker) => {
+                self.nodes.extend(node.map(|node| (*worker, node)));
                 self.joined.insert(*worker, capacity.clone());
             }
             Event::WorkerLost { worker, reason } if self.joined.remove(worker).is_some() => {
+                self.learn_inheritance(*worker, reason, actions)?;
                 self.learn_loss(*worker, *reason != LossReason::Left);
             }
             Event::SlotLent { worker, attempt } | Event::SlotReclaimed { worker, attempt } => {
@@ -156,6 +160,34 @@ impl Oracle {
                 self.kept.insert(spec.id);
             }
         }
+    }
+
+    /// What a dead process held is still there for another worker of its node.
+    fn learn_inheritance(&mut self, lost: WorkerId, reason: &LossReason, actions: &[Action]) -> Result<(), String> {
+        for action in actions {
+            let Action::Inherit { from, heir, values, .. } = action else { continue };
+            expect!(*from == lost, "{from} is not the one who was lost");
+            let is_there = matches!(reason, LossReason::ProcessEnded(_)) || values.is_empty();
+            expect!(is_there, "the process may live: {reason}");
+            for value in values {
+                let held = self.values.get_mut(&value.task);
+                let Some(held) = held.filter(|held| held.workers.contains(from)) else {
+                    return Err(format!("{value} was not held by {from}"));
+                };
+                held.workers.insert(*heir);
+            }
+        }
+        Ok(())
+    }
+
+    /// An heir lives, and its node is that of the lost worker; all of the node are told.
+    fn check_inheritance(&self, workers: &[WorkerId], from: WorkerId, heir: WorkerId) -> Result<(), String> {
+        let node = self.nodes.get(&from);
+        expect!(!self.joined.contains_key(&from), "{from} is not lost");
+        expect!(node.is_some() && workers.contains(&heir), "the heir is a stranger");
+        let mates: Vec<_> = self.joined.keys().copied().filter(|mate| self.nodes.get(mate) == node).collect();
+        expect!(workers == mates, "told are {workers:?}, there are {mates:?}");
+        Ok(())
     }
 
     fn learn_loss(&mut self, worker: WorkerId, is_death: bool) {
@@ -217,6 +249,7 @@ impl Oracle {
                 expect!(was_held || refused, "it was not held there");
                 Ok(())
             }
+            Action::Inherit { workers, from, heir, .. } => self.check_inheritance(workers, *from, *heir),
             Action::FreeAtMaster { value } => {
                 let held = self.values.get_mut(&value.task);
                 let was_held = held.is_some_and(|held| std::mem::replace(&mut held.master, false));

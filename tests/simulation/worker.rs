@@ -2,7 +2,7 @@
 //! scheduler, and every attempt it was given ends with exactly one message.
 use crate::client::{Ending, Plan};
 use quiltwork_scheduler::{Event, InputSource};
-use quiltwork_types::{AttemptId, Epoch, FailureKind, Resources, TaskFailure, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Epoch, FailureKind, NodeId, Resources, TaskFailure, ValueId, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub(crate) const EPOCH: Epoch = Epoch(7);
 pub(crate) struct SimWorker {
     pub(crate) id: WorkerId,
     pub(crate) capacity: Resources,
+    /// The node where what it holds stays when its process ends.
+    pub(crate) node: Option<NodeId>,
     /// Values whose bytes it really has.
     pub(crate) held: BTreeSet<ValueId>,
     /// It has stopped talking, but goes on.
@@ -48,9 +50,9 @@ pub(crate) enum Effect {
 }
 
 impl SimWorker {
-    pub(crate) fn new(id: WorkerId, capacity: Resources) -> Self {
+    pub(crate) fn new(id: WorkerId, capacity: Resources, node: Option<NodeId>) -> Self {
         let (waiting, running) = (VecDeque::new(), BTreeMap::new());
-        Self { id, capacity, held: BTreeSet::new(), muted: false, waiting, running }
+        Self { id, capacity, node, held: BTreeSet::new(), muted: false, waiting, running }
     }
 
     /// An attempt whose inputs are all here.

@@ -5,8 +5,8 @@ use crate::nonsense::{is_from, nonsense};
 use crate::oracle::Oracle;
 use crate::worker::{EPOCH, Effect, SimWorker, Step};
 use quiltwork_scheduler::{Action, Config, Event, InputSource, Outcome, Scheduler};
-use quiltwork_types::{AttemptId, LossReason, NamedResource, Resources, TaskId, Time, ValueId, WorkerId};
-use std::collections::BTreeMap;
+use quiltwork_types::{AttemptId, LossReason, NamedResource, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long the master waits before it gives a silent worker up.
@@ -41,6 +41,8 @@ pub(crate) struct World {
     oracle: Oracle,
     client: Client,
     workers: BTreeMap<WorkerId, SimWorker>,
+    /// What processes that ended have left on their nodes.
+    left: BTreeMap<WorkerId, BTreeSet<ValueId>>,
     /// When the last message of each link arrives, to the worker and from it: a link never reorders.
     links: BTreeMap<WorkerId, (Time, Time)>,
     /// When the last message of the client arrives.
@@ -68,6 +70,7 @@ impl World {
             oracle: Oracle::new(only_poison_kills),
             client: Client::default(),
             workers: BTreeMap::new(),
+            left: BTreeMap::new(),
             links: BTreeMap::new(),
             client_link: Time::ZERO,
             next_worker: 0,
@@ -218,6 +221,9 @@ impl World {
             | Action::Cancel { worker, .. }
             | Action::Supersede { worker, .. }
             | Action::Free { worker, .. } => self.send_order(worker, action),
+            Action::Inherit { ref workers, .. } => {
+                workers.clone().into_iter().for_each(|worker| self.send_order(worker, action.clone()));
+            }
             Action::End { task, outcome } => self.tell_client(task, &outcome),
             Action::Publish { .. } | Action::FreeAtMaster { .. } | Action::Forget { .. } => {}
         }
@@ -248,8 +254,34 @@ impl World {
             Action::Free { value, .. } => self.let_worker(id, |worker, _| {
                 worker.held.remove(&value);
             }),
+            Action::Inherit { from, heir, values, .. } => self.deliver_inheritance(id, from, heir, &values),
             other => unreachable!("{other:?} is not for workers"),
         }
+    }
+
+    /// Whoever of the node hears of it first moves the files; the heir misses what is not there then.
+    fn deliver_inheritance(&mut self, id: WorkerId, from: WorkerId, heir: WorkerId, values: &[ValueId]) {
+        if !self.workers.contains_key(&id) {
+            return;
+        }
+        for value in values {
+            if !self.left.get_mut(&from).is_some_and(|left| left.remove(value)) {
+                continue;
+            }
+            let heirs = self.workers.get_mut(&heir).map(|heir| &mut heir.held);
+            if let Some(held) = heirs.or(self.left.get_mut(&heir)) {
+                held.insert(*value);
+            }
+        }
+        if id != heir {
+            return;
+        }
+        self.left.remove(&from);
+        self.let_worker(id, |worker, effects| {
+            for value in values.iter().filter(|value| !worker.held.contains(value)) {
+                effects.push(Effect::Send(Event::ValueMissing { value: *value, holder: id }));
+            }
+        });
     }
 
     /// Inputs are fetched from wherever the dispatch says, from processes that really are there.
@@ -330,7 +362,11 @@ impl World {
         let Some(victim) = self.dice.pick(&ids) else { return Ok(()) };
         match self.dice.below(10) {
             0..=1 if !self.oracle.only_poison_kills => {
-                let reason = if self.dice.chance(50) { LossReason::Left } else { closed() };
+                let reason = match self.dice.below(4) {
+                    0 | 1 => LossReason::Left,
+                    2 => closed(),
+                    _ => LossReason::ProcessEnded("signal 9 (SIGKILL)".into()),
+                };
                 self.crash(victim, reason);
             }
             2 if !self.oracle.only_poison_kills => self.fall_silent(victim),
@@ -347,8 +383,9 @@ impl World {
 
     /// The process ends. What it has sent may still arrive, some of it after the master has noticed.
     fn crash(&mut self, id: WorkerId, reason: LossReason) {
-        if self.workers.remove(&id).is_none() {
-            return;
+        let Some(worker) = self.workers.remove(&id) else { return };
+        if worker.node.is_some() && matches!(reason, LossReason::ProcessEnded(_)) {
+            self.left.insert(id, worker.held);
         }
         if self.dice.chance(50) {
             self.future.retain(|_, happening| !matches!(happening, Happening::Arrival(event) if is_from(event, id)));
@@ -409,8 +446,10 @@ impl World {
         let named = [NamedResource { name: "gpu".into(), amount: gpus }];
         let memory = u64::from(self.dice.below(12)) + u64::from(slots);
         let capacity = Resources { slots, memory, named: Box::new(named) };
-        self.workers.insert(id, SimWorker::new(id, capacity.clone()));
-        self.tell(Event::WorkerJoined { worker: id, capacity })
+        // Every third has no node; the others are on one of two.
+        let node = (!id.0.is_multiple_of(3)).then_some(NodeId(u64::from(id.0 % 2)));
+        self.workers.insert(id, SimWorker::new(id, capacity.clone(), node));
+        self.tell(Event::WorkerJoined { worker: id, capacity, node })
     }
 
     fn send_order(&mut self, id: WorkerId, order: Action) {

@@ -36,8 +36,8 @@ macro_rules! list {
 list! {
     ClientToMaster { DefineFunction, Submit, Put, Cancel, Release, ReportMissing, Ask }
     MasterToClient { Ended, WorkersLost, Progress, Answer }
-    MasterToWorker { DefineFunction, Dispatch, Recall, Cancel, Superseded, Free, WorkersLost, Shutdown }
-    WorkerToMaster { Started, Ended, Returned, InputsMissing, Copied, Lent, Reclaimed, Progress }
+    MasterToWorker { DefineFunction, Dispatch, Recall, Cancel, Superseded, Free, Inherit, WorkersLost, Shutdown }
+    WorkerToMaster { Started, Ended, Returned, InputsMissing, Copied, NotInherited, Lent, Reclaimed, Progress }
     HelloReply { Welcome, Refused }
     BulkRequest { Fetch, Upload }
     BulkReply { Found, Missing, Stored, Refused }

@@ -9,7 +9,7 @@ use quiltwork_protocol::{
     RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
 };
 use quiltwork_types::{
-    AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource, Resources, StoryEntry,
+    AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, StoryEntry,
     TaskFailure, TaskId, TaskState, Time, TypeHash, ValueId, WorkerId, WorkerInfo,
 };
 use std::net::{Ipv6Addr, SocketAddr};
@@ -65,7 +65,7 @@ pub(crate) fn hello() -> Hello {
 
 pub(crate) fn purposes() -> Vec<Purpose> {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 4434));
-    vec![Purpose::Client, Purpose::Worker { pid: 4321, capacity: resources(), address }]
+    vec![Purpose::Client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)) }]
 }
 
 pub(crate) fn hello_replies() -> Vec<HelloReply> {
@@ -173,6 +173,7 @@ pub(crate) fn master_to_worker() -> Vec<Parcel<MasterToWorker>> {
         MasterToWorker::Cancel { attempts: vec![attempt(1, 2), attempt(2, 1)] }.into(),
         MasterToWorker::Superseded { attempts: vec![attempt(3, 4)] }.into(),
         MasterToWorker::Free { values: vec![value(9)] }.into(),
+        MasterToWorker::Inherit { from: WorkerId(5), heir: WorkerId(6), values: vec![value(9)] }.into(),
         MasterToWorker::WorkersLost { workers: vec![WorkerId(5)] }.into(),
         MasterToWorker::Shutdown.into(),
     ]
@@ -219,6 +220,7 @@ pub(crate) fn worker_to_master() -> Vec<Parcel<WorkerToMaster>> {
         WorkerToMaster::Returned { attempts: vec![attempt(3, 4)] }.into(),
         WorkerToMaster::InputsMissing { attempt: attempt(1, 2), missing: vec![(value(9), WorkerId(5))] }.into(),
         WorkerToMaster::Copied { values: vec![value(9)] }.into(),
+        WorkerToMaster::NotInherited { values: vec![value(9)] }.into(),
         WorkerToMaster::Lent { attempt: attempt(1, 2) }.into(),
         WorkerToMaster::Reclaimed { attempt: attempt(1, 2) }.into(),
         WorkerToMaster::Progress { reports: vec![(attempt(1, 2), 50, 1000)] }.into(),

@@ -1,7 +1,7 @@
 //! What goes into a task's function and what comes out of it, as encoded bytes; it knows no task.
 use crate::failure::TaskError;
 use bytes::Bytes;
-use quiltwork_protocol::codec;
+use quiltwork_protocol::codec::{self, CodecError};
 use quiltwork_types::Encoding;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,9 +15,9 @@ pub struct Arguments {
 
 /// One argument, encoded.
 #[derive(Debug)]
-pub(crate) enum Argument {
+pub enum Argument {
     /// A literal or the result of another task.
-    One(Encoding, Bytes),
+    One((Encoding, Bytes)),
     /// A list made of the results of other tasks, each encoded by itself.
     List(Vec<(Encoding, Bytes)>),
 }
@@ -32,13 +32,26 @@ impl Arguments {
     /// # Errors
     /// If there is none left, or it is not a value of type `T`.
     pub fn next<T: DeserializeOwned>(&mut self, parameter: &'static str) -> Result<T, TaskError> {
+        self.next_with(parameter, |argument| match argument {
+            Argument::One((encoding, bytes)) => codec::decode_value(encoding, &bytes),
+            Argument::List(items) => codec::decode_list(&items),
+        })
+    }
+
+    /// Takes the next argument, which is for `parameter`, and reads it in a way of one's own.
+    ///
+    /// # Errors
+    /// If there is none left, or it cannot be read.
+    pub fn next_with<T>(
+        &mut self,
+        parameter: &'static str,
+        read: impl FnOnce(Argument) -> Result<T, CodecError>,
+    ) -> Result<T, TaskError> {
         self.taken += 1;
-        let read = match self.arguments.next() {
-            Some(Argument::One(encoding, bytes)) => codec::decode_value(encoding, &bytes),
-            Some(Argument::List(items)) => codec::decode_list(&items),
-            None => return Err(self.refuse::<T>(parameter, "no argument was given for it")),
+        let Some(argument) = self.arguments.next() else {
+            return Err(self.refuse::<T>(parameter, "no argument was given for it"));
         };
-        read.map_err(|error| self.refuse::<T>(parameter, &error.to_string()))
+        read(argument).map_err(|error| self.refuse::<T>(parameter, &error.to_string()))
     }
 
     fn refuse<T>(&self, parameter: &'static str, reason: &str) -> TaskError {
@@ -51,9 +64,9 @@ impl Arguments {
 #[derive(Clone, Debug)]
 pub struct Output {
     /// How to read it.
-    pub(crate) encoding: Encoding,
+    pub encoding: Encoding,
     /// Its bytes.
-    pub(crate) bytes: Bytes,
+    pub bytes: Bytes,
 }
 
 impl Output {
@@ -73,7 +86,7 @@ mod tests {
 
     fn one<T: Serialize>(value: &T) -> Argument {
         let Output { encoding, bytes } = Output::of(value).expect("plain data");
-        Argument::One(encoding, bytes)
+        Argument::One((encoding, bytes))
     }
 
     fn list<T: Serialize>(values: &[T]) -> Argument {

@@ -3,6 +3,7 @@ use crate::error::WorkerError;
 use quiltwork_transport::Identity;
 use quiltwork_types::{NamedResource, Resources};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Settings of a worker.
 #[derive(Clone, Debug)]
@@ -19,6 +20,17 @@ pub struct WorkerConfig {
     pub named: Box<[NamedResource]>,
     /// Where it serves values to others; port 0 for any free one.
     pub listen: SocketAddr,
+    /// Its share of the store of its node; without one it keeps values in its own memory.
+    pub store: Option<Share>,
+}
+
+/// A worker's share of the store of its node.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// The folder of the area that all workers of the node use.
+    pub folder: PathBuf,
+    /// Bytes of values this worker may hold there.
+    pub limit: u64,
 }
 
 impl WorkerConfig {

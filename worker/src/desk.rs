@@ -211,6 +211,15 @@ impl Desk {
         self.wake_session(&mut state);
     }
 
+    /// Values this worker was to inherit were not there.
+    pub(crate) fn on_not_inherited(&self, values: Vec<ValueId>) {
+        if !values.is_empty() {
+            let mut state = self.lock();
+            state.reports.not_inherited(values);
+            self.wake_session(&mut state);
+        }
+    }
+
     /// Waits until there is something to report, and takes all of it.
     pub(crate) async fn take_reports(&self) -> Vec<Parcel<WorkerToMaster>> {
         self.reported.notified().await;

@@ -2,6 +2,7 @@
 use quiltwork_types::{AttemptId, FailureKind, TaskFailure};
 use std::error::Error;
 use std::fmt::{Display, Write};
+use std::path::PathBuf;
 
 /// The longest text of a failure that travels, in bytes: more is cut, for a user's error may print a data set.
 const TEXT_LIMIT: usize = 8 * 1024;
@@ -72,6 +73,17 @@ pub enum TaskError {
         /// Bytes of values it may hold.
         limit: u64,
     },
+    /// The memory or disk behind the node's area has no room for the result, whatever the limits say.
+    #[error("its result has {size} bytes, and there is no room for it in `{}`", .folder.display())]
+    AreaFull {
+        /// The result's size in bytes.
+        size: u64,
+        /// Where the node keeps its values.
+        folder: PathBuf,
+    },
+    /// The node's area cannot be written, for another reason than room.
+    #[error("its result cannot be kept: {0}")]
+    StoreBroken(std::io::Error),
     /// It was cancelled before it was started.
     #[error("")]
     Cancelled,
@@ -118,12 +130,12 @@ impl TaskError {
 
     fn kind(&self) -> FailureKind {
         match self {
-            Self::User { .. } | Self::Unencodable(_) | Self::NoThread(_) => FailureKind::Error,
+            Self::User { .. } | Self::Unencodable(_) | Self::StoreBroken(_) | Self::NoThread(_) => FailureKind::Error,
             Self::Panicked { .. } => FailureKind::Panicked,
             Self::UnknownTask { .. } => FailureKind::UnknownTask,
             Self::Argument { .. } => FailureKind::BadArgument,
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
-            Self::StoreFull { .. } => FailureKind::StoreFull,
+            Self::StoreFull { .. } | Self::AreaFull { .. } => FailureKind::StoreFull,
             Self::Cancelled => FailureKind::Cancelled,
         }
     }
@@ -142,6 +154,10 @@ impl TaskError {
             Self::ResultTooLarge { .. } => "split the task into smaller ones, or raise the cluster's value limit",
             Self::StoreFull { .. } => {
                 "drop handles that are not needed any more, give the worker more memory, or make smaller parts"
+            }
+            Self::AreaFull { .. } => "free some of it: others use it too; or lower the cluster's store limit",
+            Self::StoreBroken(_) => {
+                "look at the folder of shared memory: is it mounted, and may this user write to it?"
             }
             Self::NoThread(_) => "let fewer tasks wait for other tasks at the same time",
         };

@@ -125,10 +125,7 @@ impl Away {
             (encoding, bytes)
         };
         let argument = |parameter| match parameter {
-            Parameter::One(part) => {
-                let (encoding, bytes) = pair(part);
-                Argument::One(encoding, bytes)
-            }
+            Parameter::One(part) => Argument::One(pair(part)),
             Parameter::List(parts) => Argument::List(parts.into_iter().map(pair).collect()),
         };
         Arguments::new(self.parameters.into_iter().map(argument).collect())

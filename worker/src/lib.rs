@@ -9,10 +9,12 @@
 //! ```
 //! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries.
 
+mod area;
 mod arguments;
 mod block_on;
 mod config;
 mod context;
+mod copies;
 mod desk;
 mod error;
 mod executor;
@@ -29,10 +31,12 @@ mod slots;
 mod store;
 mod threads;
 
-pub use arguments::{Arguments, Output};
+pub use area::Area;
+pub use arguments::{Argument, Arguments, Output};
 pub use block_on::block_on;
-pub use config::WorkerConfig;
+pub use config::{Share, WorkerConfig};
 pub use context::TaskContext;
+pub use copies::{copied_bytes, note_copy};
 pub use error::WorkerError;
 pub use failure::TaskError;
 pub use lending::{Lent, lend};

@@ -14,6 +14,7 @@ pub(crate) struct Reports {
     started: Vec<AttemptId>,
     lendings: Vec<(AttemptId, Lending)>,
     copied: Vec<ValueId>,
+    not_inherited: Vec<ValueId>,
     ended: Vec<(AttemptId, Ending)>,
     returned: Vec<AttemptId>,
     lacking: Vec<(AttemptId, Vec<(ValueId, WorkerId)>)>,
@@ -44,6 +45,10 @@ impl Reports {
         self.copied.push(value);
     }
 
+    pub(crate) fn not_inherited(&mut self, values: Vec<ValueId>) {
+        self.not_inherited.extend(values);
+    }
+
     pub(crate) fn ended(&mut self, attempt: AttemptId, ending: Ending) {
         self.ended.push((attempt, ending));
     }
@@ -61,10 +66,11 @@ impl Reports {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { started, lendings, copied, ended, returned, lacking, progress } = self;
+        let Self { started, lendings, copied, not_inherited, ended, returned, lacking, progress } = self;
         started.is_empty()
             && lendings.is_empty()
             && copied.is_empty()
+            && not_inherited.is_empty()
             && ended.is_empty()
             && returned.is_empty()
             && lacking.is_empty()
@@ -75,7 +81,8 @@ impl Reports {
     /// said to lend, and a copy is known before the attempt that needed it is forgotten. Of an attempt that has ended
     /// nothing but its end is said.
     pub(crate) fn take(&mut self, epoch: Epoch) -> Vec<Parcel<WorkerToMaster>> {
-        let Self { mut started, lendings, copied, ended, returned, lacking, mut progress } = std::mem::take(self);
+        let Self { mut started, lendings, copied, not_inherited, ended, returned, lacking, mut progress } =
+            std::mem::take(self);
         let gone: HashSet<AttemptId> = ended.iter().map(|(attempt, _)| *attempt).collect();
         started.retain(|attempt| !gone.contains(attempt));
         progress.retain(|attempt, _| !gone.contains(attempt));
@@ -92,6 +99,9 @@ impl Reports {
         }
         if !copied.is_empty() {
             parcels.push(WorkerToMaster::Copied { values: copied }.into());
+        }
+        if !not_inherited.is_empty() {
+            parcels.push(WorkerToMaster::NotInherited { values: not_inherited }.into());
         }
         push_ends(epoch, ended, &mut parcels);
         if !returned.is_empty() {

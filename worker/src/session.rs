@@ -1,4 +1,5 @@
 //! The session: the worker's life between joining a master and leaving it. It carries messages; the desk decides.
+use crate::area::Area;
 use crate::config::WorkerConfig;
 use crate::desk::{Desk, Order};
 use crate::error::WorkerError;
@@ -7,7 +8,7 @@ use crate::inputs::{Away, Inputs};
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::serving;
-use crate::store::{MemoryStore, ValueStore};
+use crate::store::{MemoryStore, NodeStore, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::master_to_worker::Assignment;
 use quiltwork_protocol::{BUILD, Hello, MasterToWorker, Parcel, Purpose, VersionRange, Welcome, WorkerToMaster, You};
@@ -31,9 +32,13 @@ const LAST_REPORTS: Duration = Duration::from_millis(250);
 /// Joins the master and works until it says `Shutdown` or is lost.
 pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Result<(), WorkerError> {
     let capacity = config.capacity()?;
+    let area = config.store.as_ref().map(|share| Area::open(&share.folder)).transpose()?;
     let endpoint = Endpoint::bind(config.listen, &config.identity)?;
-    let outcome = match join_master(&config, &endpoint, registry, &capacity).await {
-        Ok(joined) => joined.work(&endpoint, registry, &capacity).await,
+    let outcome = match join_master(&config, &endpoint, registry, &capacity, area.as_ref()).await {
+        Ok(joined) => {
+            let store = open_store(area, joined.worker, &config, &capacity);
+            joined.work(&endpoint, registry, &capacity, store).await
+        }
         Err(error) => Err(error),
     };
     // The master is told what this process knows; others only learn that it is gone.
@@ -50,15 +55,33 @@ struct Joined {
     link: Link<WorkerToMaster, MasterToWorker>,
 }
 
+/// Where this worker keeps its values.
+fn open_store(
+    area: Option<Area>,
+    worker: WorkerId,
+    config: &WorkerConfig,
+    capacity: &Resources,
+) -> Arc<dyn ValueStore> {
+    match (area, &config.store) {
+        (Some(area), Some(share)) => Arc::new(NodeStore::new(area, worker, share.limit)),
+        _ => Arc::new(MemoryStore::new(capacity.memory)),
+    }
+}
+
 async fn join_master(
     config: &WorkerConfig,
     endpoint: &Endpoint,
     registry: &Registry,
     capacity: &Resources,
+    area: Option<&Area>,
 ) -> Result<Joined, WorkerError> {
     let master = endpoint.connect(config.master, Role::Master).await?;
-    let purpose =
-        Purpose::Worker { pid: std::process::id(), capacity: capacity.clone(), address: endpoint.local_address() };
+    let purpose = Purpose::Worker {
+        pid: std::process::id(),
+        capacity: capacity.clone(),
+        address: endpoint.local_address(),
+        node: area.map(Area::node),
+    };
     let hello = Hello { versions: VersionRange::OURS, build: BUILD.to_owned(), registry: registry.hash(), purpose };
     let (welcome, link) = join(master.clone(), hello).await?;
     let You::Worker(worker) = welcome.you else {
@@ -77,9 +100,9 @@ impl Joined {
         endpoint: &Endpoint,
         registry: &'static Registry,
         capacity: &Resources,
+        store: Arc<dyn ValueStore>,
     ) -> Result<(), WorkerError> {
         let Self { worker, welcome, master, link: Link { sender, mut receiver } } = self;
-        let store: Arc<dyn ValueStore> = Arc::new(MemoryStore::new(capacity.memory));
         let workshop = Workshop {
             executor: Box::new(Registered(registry)),
             store: Arc::clone(&store),
@@ -174,6 +197,9 @@ impl Session {
                 attempts.into_iter().for_each(|attempt| self.store.remove_made_by(attempt));
             }
             MasterToWorker::Free { values } => values.into_iter().for_each(|value| self.store.remove(value)),
+            MasterToWorker::Inherit { from, heir, values } => {
+                self.desk.on_not_inherited(self.store.inherit(from, heir, values));
+            }
             MasterToWorker::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.peers.lose(worker)),
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
         }

@@ -1,9 +1,13 @@
 //! The values this worker holds: results its attempts made and copies it fetched; it moves nothing over the wire.
+mod memory;
+mod node;
+
+pub(crate) use memory::MemoryStore;
+pub(crate) use node::NodeStore;
+
 use crate::arguments::Output;
 use crate::failure::TaskError;
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
-use quiltwork_types::{AttemptId, ValueId};
+use quiltwork_types::{AttemptId, ValueId, WorkerId};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A value in a store.
@@ -24,13 +28,13 @@ pub(crate) enum Origin {
     Copied,
 }
 
-/// Where values are kept: the seam for a store that is shared by all workers of a node.
+/// Where values are kept: in this worker's own memory, or in an area all workers of a node share.
 pub(crate) trait ValueStore: Send + Sync {
     /// Keeps a value. A copy takes the place of what an attempt here made; otherwise the first one stays, for others
     /// may have been told of it.
     ///
     /// # Errors
-    /// [`TaskError::StoreFull`] if that would be more than may be held.
+    /// [`TaskError::StoreFull`] if that would be more than may be held, or another one if it cannot be written.
     fn put(&self, value: ValueId, stored: Stored) -> Result<(), TaskError>;
 
     /// The value, if it is here.
@@ -41,21 +45,31 @@ pub(crate) trait ValueStore: Send + Sync {
 
     /// Drops what this attempt made; what another attempt made under the same name stays.
     fn remove_made_by(&self, attempt: AttemptId);
+
+    /// Holds from now on what another worker of this node holds, without a copy of its bytes; none if `holder` is not
+    /// on this node or does not hold it.
+    fn share(&self, _value: ValueId, _holder: WorkerId) -> Option<Output> {
+        None
+    }
+
+    /// A worker of this node is gone and `heir` holds these values now. If that is this worker, all else that was left
+    /// behind is removed, and the values that were not there are returned.
+    fn inherit(&self, _from: WorkerId, _heir: WorkerId, _values: Vec<ValueId>) -> Vec<ValueId> {
+        Vec::new()
+    }
 }
 
-/// A store in this process's own memory.
+/// How much is held of what may be.
 #[derive(Debug)]
-pub(crate) struct MemoryStore {
-    values: DashMap<ValueId, Stored>,
+struct Room {
     /// Bytes of all values, counted before they are inserted and until after they are removed.
     held: AtomicU64,
     limit: u64,
 }
 
-impl MemoryStore {
-    /// An empty store for at most `limit` bytes of values.
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { values: DashMap::new(), held: AtomicU64::new(0), limit }
+impl Room {
+    const fn new(limit: u64) -> Self {
+        Self { held: AtomicU64::new(0), limit }
     }
 
     /// Makes room for a value. Copies can be had again, so they must leave half of the room to results.
@@ -68,110 +82,17 @@ impl MemoryStore {
         }
     }
 
-    fn release(&self, stored: &Stored) {
-        self.held.fetch_sub(size_of(stored), Ordering::Relaxed);
-    }
-}
-
-impl ValueStore for MemoryStore {
-    fn put(&self, value: ValueId, stored: Stored) -> Result<(), TaskError> {
-        self.reserve(size_of(&stored), stored.origin)?;
-        let left_over = match self.values.entry(value) {
-            Entry::Vacant(entry) => {
-                entry.insert(stored);
-                return Ok(());
-            }
-            Entry::Occupied(mut entry) if stored.origin == Origin::Copied => entry.insert(stored),
-            Entry::Occupied(_) => stored,
-        };
-        self.release(&left_over);
-        Ok(())
+    /// Counts what is here whether or not there is room for it.
+    fn take(&self, size: u64) {
+        self.held.fetch_add(size, Ordering::Relaxed);
     }
 
-    fn get(&self, value: ValueId) -> Option<Stored> {
-        self.values.get(&value).map(|stored| stored.clone())
+    fn release(&self, size: u64) {
+        self.held.fetch_sub(size, Ordering::Relaxed);
     }
 
-    fn remove(&self, value: ValueId) {
-        if let Some((_, stored)) = self.values.remove(&value) {
-            self.release(&stored);
-        }
-    }
-
-    fn remove_made_by(&self, attempt: AttemptId) {
-        let made_by = |_: &ValueId, stored: &Stored| stored.origin == Origin::Made(attempt);
-        if let Some((_, stored)) = self.values.remove_if(&ValueId::of(attempt.task), made_by) {
-            self.release(&stored);
-        }
-    }
-}
-
-fn size_of(stored: &Stored) -> u64 {
-    stored.output.bytes.len() as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use quiltwork_types::{Encoding, JobId, TaskId};
-
-    fn value(index: u32) -> ValueId {
-        ValueId::of(TaskId { job: JobId(1), index })
-    }
-
-    fn made(index: u32, number: u32) -> Origin {
-        Origin::Made(AttemptId { task: value(index).task, number })
-    }
-
-    fn put(store: &MemoryStore, index: u32, origin: Origin, size: usize) -> Result<(), TaskError> {
-        let output = Output { encoding: Encoding::Raw, bytes: Bytes::from(vec![0; size]) };
-        store.put(value(index), Stored { origin, output })
-    }
-
-    fn held(store: &MemoryStore) -> u64 {
-        store.held.load(Ordering::Relaxed)
-    }
-
-    #[test]
-    fn a_full_store_refuses_and_says_its_numbers() {
-        let store = MemoryStore::new(100);
-        put(&store, 1, made(1, 1), 60).unwrap();
-        let error = put(&store, 2, made(2, 1), 41).unwrap_err();
-        assert!(matches!(error, TaskError::StoreFull { size: 41, held: 60, limit: 100 }), "{error}");
-        assert!(store.get(value(2)).is_none());
-        put(&store, 2, made(2, 1), 40).unwrap();
-        store.remove(value(1));
-        store.remove(value(1));
-        assert_eq!(held(&store), 40);
-    }
-
-    #[test]
-    fn copies_leave_half_of_the_room_to_results() {
-        let store = MemoryStore::new(100);
-        put(&store, 1, Origin::Copied, 50).unwrap();
-        assert!(put(&store, 2, Origin::Copied, 1).is_err());
-        put(&store, 3, made(3, 1), 50).unwrap();
-    }
-
-    #[test]
-    fn the_first_result_stays_and_only_its_own_attempt_removes_it() {
-        let store = MemoryStore::new(100);
-        put(&store, 1, made(1, 1), 10).unwrap();
-        put(&store, 1, made(1, 2), 20).unwrap();
-        assert_eq!((store.get(value(1)).unwrap().origin, held(&store)), (made(1, 1), 10));
-        store.remove_made_by(AttemptId { task: value(1).task, number: 2 });
-        assert!(store.get(value(1)).is_some());
-        store.remove_made_by(AttemptId { task: value(1).task, number: 1 });
-        assert_eq!((store.get(value(1)).is_none(), held(&store)), (true, 0));
-    }
-
-    #[test]
-    fn a_copy_takes_the_place_of_an_unpublished_result() {
-        let store = MemoryStore::new(100);
-        put(&store, 1, made(1, 1), 30).unwrap();
-        put(&store, 1, Origin::Copied, 10).unwrap();
-        store.remove_made_by(AttemptId { task: value(1).task, number: 1 });
-        assert_eq!((store.get(value(1)).unwrap().origin, held(&store)), (Origin::Copied, 10));
+    #[cfg(test)]
+    fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
     }
 }

@@ -3,12 +3,11 @@ use super::handle::Handle;
 use super::outputs::Outputs;
 use super::park::block_on;
 use super::story::Story;
+use crate::argument::Portable;
 use crate::call::TaskCall;
 use crate::error::Result;
 use crate::graph::Graph;
 use quiltwork_types::WorkerInfo;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// The blocking twin of [`Client`](crate::Client). Its handles are the same: wait for them with [`Handle::wait`].
 #[derive(Clone, Debug)]
@@ -64,7 +63,7 @@ impl Client {
     ///
     /// # Errors
     /// As there.
-    pub fn gather<T: DeserializeOwned>(&self, handles: impl IntoIterator<Item = Handle<T>>) -> Result<Vec<T>> {
+    pub fn gather<T: Portable>(&self, handles: impl IntoIterator<Item = Handle<T>>) -> Result<Vec<T>> {
         block_on(self.client.gather(handles))
     }
 
@@ -72,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// As there.
-    pub fn put<T: Serialize>(&self, value: &T) -> Result<Handle<T>> {
+    pub fn put<T: Portable>(&self, value: &T) -> Result<Handle<T>> {
         self.client.put(value)
     }
 

@@ -10,6 +10,7 @@ use quiltwork_protocol::{
 };
 use quiltwork_transport::{ConnectError, Connection, Endpoint, JoinError, Link, LinkReceiver, Role, WorkerPool, join};
 use quiltwork_types::{FailureKind, TaskFailure};
+use quiltwork_worker::Area;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
@@ -112,7 +113,9 @@ async fn connect(ticket: &Ticket) -> Result<(Io, LinkReceiver<MasterToClient>)> 
     }
     let Link { sender, receiver } = link;
     let shared = Arc::new(Shared::new(job, welcome.value_limit, sender, WorkerPool::new(endpoint.clone())));
-    let peers = Arc::new(Peers::new(connection.clone(), Arc::clone(&shared)));
+    // Somebody else's folder, or none: then this client is not on the ticket's node.
+    let area = ticket.area.as_deref().and_then(|folder| Area::open(folder).ok());
+    let peers = Arc::new(Peers::new(connection.clone(), Arc::clone(&shared), area));
     let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));
     Ok((Io { shared, endpoint, connection, peers, uploads }, receiver))
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use quiltwork_protocol::{ClientToMaster, Holder, Parcel};
 use quiltwork_transport::{BulkError, Connection};
 use quiltwork_types::{Encoding, FailureKind, TaskFailure, ValueId, WorkerId};
+use quiltwork_worker::{Area, note_copy};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -15,6 +16,8 @@ const FETCHES_AT_ONCE: usize = 16;
 /// Connections to whoever holds values.
 pub(super) struct Peers {
     master: Connection,
+    /// The values of this client's node.
+    area: Option<Area>,
     shared: Arc<Shared>,
     fetches: Semaphore,
 }
@@ -29,8 +32,8 @@ enum Found {
 }
 
 impl Peers {
-    pub(super) fn new(master: Connection, shared: Arc<Shared>) -> Self {
-        Self { master, shared, fetches: Semaphore::new(FETCHES_AT_ONCE) }
+    pub(super) fn new(master: Connection, shared: Arc<Shared>, area: Option<Area>) -> Self {
+        Self { master, area, shared, fetches: Semaphore::new(FETCHES_AT_ONCE) }
     }
 
     /// Fetches the cell's value from where the master says it is. If nobody has it, the master is told, and the cell
@@ -56,6 +59,9 @@ impl Peers {
     }
 
     async fn ask_all(&self, value: ValueId, holders: &[Holder]) -> Found {
+        if let Some((encoding, bytes)) = self.map(value, holders) {
+            return Found::Here(encoding, bytes);
+        }
         let mut refused = None;
         for holder in holders {
             let found = match holder {
@@ -70,6 +76,15 @@ impl Peers {
             }
         }
         refused.map_or(Found::Missing, Found::Never)
+    }
+
+    /// What a worker of this node holds is here already.
+    fn map(&self, value: ValueId, holders: &[Holder]) -> Option<(Encoding, Bytes)> {
+        let area = self.area.as_ref()?;
+        holders.iter().find_map(|holder| match holder {
+            Holder::Worker { worker, .. } => area.map(value, *worker).ok().flatten(),
+            Holder::Master => None,
+        })
     }
 
     async fn ask_worker(&self, value: ValueId, worker: WorkerId, address: SocketAddr) -> Found {
@@ -90,7 +105,10 @@ impl Peers {
 
 fn sort(fetched: Result<Option<(Encoding, Bytes)>, BulkError>, is_master: bool) -> Found {
     match fetched {
-        Ok(Some((encoding, bytes))) => Found::Here(encoding, bytes),
+        Ok(Some((encoding, bytes))) => {
+            note_copy(bytes.len());
+            Found::Here(encoding, bytes)
+        }
         Ok(None) if is_master => Found::Never(BulkError::Broken("the master does not have it".to_owned())),
         Err(error @ (BulkError::TooLarge { .. } | BulkError::Refused)) => Found::Never(error),
         Err(error) if is_master => Found::Never(error),

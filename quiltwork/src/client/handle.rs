@@ -3,12 +3,10 @@ use super::cell::Encoded;
 use super::errands::Alarm;
 use super::park;
 use super::session::Reference;
-use crate::argument::Source;
+use crate::argument::{Portable, Source};
 use crate::context::Waiting;
 use crate::error::{Error, Problem, Result};
-use quiltwork_protocol::codec;
 use quiltwork_types::TaskId;
-use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -84,7 +82,7 @@ impl<T> Handle<T> {
     }
 }
 
-impl<T: DeserializeOwned> Handle<T> {
+impl<T: Portable> Handle<T> {
     /// Waits for the result and blocks this thread meanwhile: the twin of `.await` for programs without async.
     ///
     /// # Errors
@@ -171,10 +169,9 @@ impl Target {
     }
 
     /// The result, if it is here.
-    pub(super) fn poll_result<T: DeserializeOwned>(&self, waker: &Waker) -> Poll<Result<T>> {
+    pub(super) fn poll_result<T: Portable>(&self, waker: &Waker) -> Poll<Result<T>> {
         self.poll_value(waker).map(|value| {
-            let (encoding, bytes) = value?;
-            codec::decode_value(encoding, &bytes).map_err(|error| {
+            T::from_encoded(&value?).map_err(|error| {
                 let message = format!("the result of task {self:?} cannot be read: {error}");
                 let hint = "client and workers may be different builds of the program: rebuild and restart both";
                 Error::Decode(Problem::new(message).with_hint(hint))
@@ -218,7 +215,7 @@ pub struct HandleFuture<T> {
     makes: PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned> Future for HandleFuture<T> {
+impl<T: Portable> Future for HandleFuture<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -227,7 +224,7 @@ impl<T: DeserializeOwned> Future for HandleFuture<T> {
     }
 }
 
-impl<T: DeserializeOwned> IntoFuture for Handle<T> {
+impl<T: Portable> IntoFuture for Handle<T> {
     type Output = Result<T>;
     type IntoFuture = HandleFuture<T>;
 
@@ -236,7 +233,7 @@ impl<T: DeserializeOwned> IntoFuture for Handle<T> {
     }
 }
 
-impl<T: DeserializeOwned> IntoFuture for &Handle<T> {
+impl<T: Portable> IntoFuture for &Handle<T> {
     type Output = Result<T>;
     type IntoFuture = HandleFuture<T>;
 

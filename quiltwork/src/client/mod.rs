@@ -22,6 +22,7 @@ pub use ticket::Ticket;
 
 pub(crate) use session::Reference;
 
+use crate::argument::Portable;
 use crate::call::{Call, TaskCall};
 use crate::error::{Error, Problem, Result};
 use crate::graph::{Graph, ValueKey};
@@ -29,11 +30,8 @@ use crate::init;
 use cell::Cell;
 use handle::Target;
 use quiltwork_protocol::client_to_master::Question;
-use quiltwork_protocol::codec;
 use quiltwork_protocol::master_to_client::Answer;
 use quiltwork_types::WorkerInfo;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use session::Session;
 use std::collections::HashMap;
 use std::fmt;
@@ -125,7 +123,7 @@ impl Client {
     /// If a task failed or the link was lost.
     pub fn gather<T, I>(&self, handles: I) -> impl Future<Output = Result<Vec<T>>> + Send + use<T, I>
     where
-        T: DeserializeOwned,
+        T: Portable,
         I: IntoIterator<Item = Handle<T>>,
     {
         let targets = handles.into_iter().map(|handle| handle.target().clone()).collect();
@@ -138,10 +136,11 @@ impl Client {
     ///
     /// # Errors
     /// If the value cannot be encoded or is over the cluster's limit, or the link is lost.
-    pub fn put<T: Serialize>(&self, value: &T) -> Result<Handle<T>> {
-        let bytes = codec::encode_value(value)
+    pub fn put<T: Portable>(&self, value: &T) -> Result<Handle<T>> {
+        let (encoding, bytes) = value
+            .to_encoded()
             .map_err(|error| Error::Encode(Problem::new(format!("the value cannot travel: {error}"))))?;
-        let cell = submission::put(self.session.shared(), codec::encoding_of::<T>(), bytes.into())?;
+        let cell = submission::put(self.session.shared(), encoding, bytes)?;
         Ok(Handle::new(self.target(cell)))
     }
 

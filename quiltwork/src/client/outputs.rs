@@ -1,9 +1,9 @@
 //! What a run of a graph may be asked for: a value, a list of values, and tuples of these.
 use super::completed::all_here;
 use super::handle::{Handle, Target};
+use crate::argument::Portable;
 use crate::error::Result;
 use crate::graph::{Value, ValueKey};
-use serde::de::DeserializeOwned;
 use std::task::{Poll, Waker};
 
 /// The outputs of a graph: [`Value<T>`], `Vec<Value<T>>`, arrays and tuples of these, or `()` for none.
@@ -46,7 +46,7 @@ pub(super) async fn results_of<O: Outputs>(outputs: O, targets: Vec<Target>) -> 
 }
 
 /// Reads a value that is here.
-pub(super) fn read<T: DeserializeOwned>(target: &Target) -> Result<T> {
+pub(super) fn read<T: Portable>(target: &Target) -> Result<T> {
     match target.poll_result(Waker::noop()) {
         Poll::Ready(result) => result,
         Poll::Pending => unreachable!("a value that is here stays here"),
@@ -64,7 +64,7 @@ impl<T> sealed::Outputs for Value<T> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: DeserializeOwned + Send> Outputs for Value<T> {
+impl<T: Portable> Outputs for Value<T> {
     type Results = T;
     type Handles = Handle<T>;
 

@@ -5,6 +5,7 @@ use quiltwork_transport::Identity;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where a cluster's master is and who may enter: prints as, and is read from, one line of text.
@@ -17,6 +18,8 @@ pub struct Ticket {
     pub master: SocketAddr,
     /// Who the bearer is to the cluster.
     pub identity: Identity,
+    /// The area of values of the node the ticket was made for; whoever is not on that node does without.
+    pub area: Option<PathBuf>,
 }
 
 /// How every ticket begins, so that people and programs recognize one.
@@ -73,7 +76,7 @@ mod tests {
 
     fn ticket() -> Ticket {
         let identity = Authority::new().unwrap().issue(Role::Client).unwrap();
-        Ticket { master: "127.0.0.1:4711".parse().unwrap(), identity }
+        Ticket { master: "127.0.0.1:4711".parse().unwrap(), identity, area: Some("/dev/shm/x".into()) }
     }
 
     #[test]

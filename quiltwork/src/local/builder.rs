@@ -2,6 +2,7 @@
 use super::LocalCluster;
 use super::machine;
 use super::output::WorkerLog;
+use super::shared_memory;
 use crate::error::{Error, Problem, Result};
 use crate::init;
 use crate::size::ByteSize;
@@ -21,6 +22,9 @@ pub struct LocalClusterBuilder {
     slots: usize,
     memory_limit: Option<Result<u64>>,
     value_limit: Option<Result<u64>>,
+    store_limit: Option<Result<u64>>,
+    shared_memory: PathBuf,
+    nodes: usize,
     named: Vec<NamedResource>,
     log: WorkerLog,
     restart: bool,
@@ -34,6 +38,9 @@ pub(super) struct Plan {
     pub(super) slots: u32,
     pub(super) memory: u64,
     pub(super) value_limit: Option<u64>,
+    pub(super) store_limit: Option<u64>,
+    pub(super) shared_memory: PathBuf,
+    pub(super) nodes: usize,
     pub(super) named: Box<[NamedResource]>,
     pub(super) log: WorkerLog,
     pub(super) restart: bool,
@@ -48,6 +55,9 @@ impl LocalClusterBuilder {
             slots: 1,
             memory_limit: None,
             value_limit: None,
+            store_limit: None,
+            shared_memory: PathBuf::from(shared_memory::USUAL_PLACE),
+            nodes: 1,
             named: Vec::new(),
             log: WorkerLog::default(),
             restart: true,
@@ -75,6 +85,28 @@ impl LocalClusterBuilder {
     /// How large a single value may be, in text or bytes as for [`memory_limit`](Self::memory_limit). Default: 4 GiB.
     pub fn value_limit(self, limit: impl ByteSize) -> Self {
         Self { value_limit: Some(limit.in_bytes()), ..self }
+    }
+
+    /// How many bytes of values the cluster may hold, in text or bytes as for [`memory_limit`](Self::memory_limit); each
+    /// worker may hold an equal share, and no more than its memory limit. Default: half of the shared memory that is free.
+    ///
+    /// A task whose result finds no room fails with [`FailureKind::StoreFull`](crate::FailureKind); all others go on.
+    pub fn store_limit(self, limit: impl ByteSize) -> Self {
+        Self { store_limit: Some(limit.in_bytes()), ..self }
+    }
+
+    /// Where the shared memory is in which the workers keep their values. Default: `/dev/shm`.
+    ///
+    /// If it is not there, read-only or smaller than 64 MiB, values become files in the folder for temporary ones, and
+    /// a line on standard error says so.
+    pub fn shared_memory(self, place: impl Into<PathBuf>) -> Self {
+        Self { shared_memory: place.into(), ..self }
+    }
+
+    /// Lets the workers act as if they were on so many machines: they are dealt out in turn, and values travel over the
+    /// network between those of different ones. For tests and measurements. Default: 1.
+    pub fn nodes(self, nodes: usize) -> Self {
+        Self { nodes, ..self }
     }
 
     /// Gives each worker an amount of a resource that tasks can ask for by name.
@@ -136,11 +168,18 @@ impl LocalClusterBuilder {
         if self.max_worker_deaths == Some(0) {
             return Err(invalid("no task can start if 0 worker deaths are allowed", "allow 1 or more"));
         }
+        if !(1..=workers).contains(&self.nodes) {
+            let message = format!("{} nodes for {workers} workers: each node needs a worker", self.nodes);
+            return Err(invalid(message, "ask for 1 or more nodes, and no more than workers"));
+        }
         Ok(Plan {
             workers,
             slots: u32::try_from(self.slots).expect("it is at most 1024"),
             memory: memory_of_each(self.memory_limit, workers)?,
             value_limit: self.value_limit.transpose()?,
+            store_limit: self.store_limit.transpose()?,
+            shared_memory: self.shared_memory,
+            nodes: self.nodes,
             named: named_resources(self.named)?,
             log: prepared(self.log)?,
             restart: self.restart,
@@ -210,6 +249,9 @@ mod tests {
             (builder().memory_limit("much"), "`much`"),
             (builder().memory_limit(0), "memory limit of 0"),
             (builder().value_limit("-1"), "`-1`"),
+            (builder().store_limit("full"), "`full`"),
+            (builder().workers(2).nodes(3), "3 nodes for 2 workers"),
+            (builder().nodes(0), "0 nodes"),
             (builder().resource("", 1), "needs a name"),
             (builder().resource("gpu", 1).resource("gpu", 2), "`gpu` is given twice"),
             (builder().max_worker_deaths(0), "0 worker deaths"),

@@ -4,6 +4,7 @@ use super::kit::StartKit;
 use super::master::SharedMaster;
 use super::process::Recipe;
 use super::roster::Roster;
+use super::shared_memory::SharedMemory;
 use super::supervisor::Supervisor;
 use crate::client::Ticket;
 use crate::error::{Error, Problem, Result};
@@ -30,35 +31,35 @@ pub(super) struct Crew {
     roster: Arc<Roster>,
     supervisors: Vec<JoinHandle<()>>,
     ticket: Ticket,
+    /// Removed when nobody uses it any more.
+    _memory: SharedMemory,
 }
 
 impl Crew {
     /// Starts everything and waits until all workers have joined.
-    pub(super) fn launch(plan: Plan) -> Result<Self> {
+    pub(super) fn launch(plan: &Plan) -> Result<Self> {
         let authority = Authority::new().map_err(cannot_start)?;
-        let master = start_master(&authority, &plan)?;
-        let identity = authority.issue(Role::Client).map_err(cannot_start)?;
-        let ticket = Ticket { master: master.address(), identity };
-        let kit = StartKit {
+        let master = start_master(&authority, plan)?;
+        let memory = SharedMemory::found(&plan.shared_memory, plan.nodes, plan.store_limit).map_err(cannot_start)?;
+        let ticket = Ticket {
             master: master.address(),
-            identity: authority.issue(Role::Worker).map_err(cannot_start)?,
-            client_ticket: ticket.to_string(),
-            slots: plan.slots,
-            memory: plan.memory,
-            named: plan.named,
+            identity: authority.issue(Role::Client).map_err(cannot_start)?,
+            area: Some(memory.area_of(0).folder().to_owned()),
         };
-        let recipe = Arc::new(Recipe::new(plan.program, kit.to_frame().map_err(cannot_start)?, plan.log));
+        let recipes = recipes(&authority, plan, &memory, &ticket)?;
         let roster = Arc::new(Roster::new(plan.workers));
         let supervisors: Vec<Supervisor> = (1..=plan.workers)
-            .map(|number| Supervisor {
+            .zip(recipes.iter().cycle())
+            .map(|(number, recipe)| Supervisor {
                 number,
-                recipe: Arc::clone(&recipe),
+                recipe: Arc::clone(recipe),
                 roster: Arc::clone(&roster),
                 master: Arc::clone(&master),
                 restart: plan.restart,
             })
             .collect();
-        let mut crew = Self { master, roster, supervisors: Vec::with_capacity(plan.workers), ticket };
+        let supervised = Vec::with_capacity(plan.workers);
+        let mut crew = Self { master, roster, supervisors: supervised, ticket, _memory: memory };
         for supervisor in supervisors {
             crew.supervisors.push(supervisor.spawn().map_err(cannot_start)?);
         }
@@ -117,6 +118,28 @@ impl Drop for Crew {
             let _ = supervisor.join();
         }
     }
+}
+
+/// How the workers of each node are started.
+fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &Ticket) -> Result<Vec<Arc<Recipe>>> {
+    let identity = authority.issue(Role::Worker).map_err(cannot_start)?;
+    let nodes = (0..plan.nodes).map(|node| {
+        let area = memory.area_of(node).folder().to_owned();
+        let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };
+        let kit = StartKit {
+            master: ticket.master,
+            identity: identity.clone(),
+            client_ticket: ticket.to_string(),
+            slots: plan.slots,
+            memory: plan.memory,
+            named: plan.named.clone(),
+            area,
+            area_share: memory.share(plan.workers).min(plan.memory),
+        };
+        let frame = kit.to_frame().map_err(cannot_start)?;
+        Ok(Arc::new(Recipe::new(plan.program.clone(), frame, plan.log.clone())))
+    });
+    nodes.collect()
 }
 
 fn start_master(authority: &Authority, plan: &Plan) -> Result<Arc<SharedMaster>> {

@@ -14,6 +14,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
 
 /// The environment variable that carries the summons.
 pub(crate) const VARIABLE: &str = "QUILTWORK_START";
@@ -92,6 +93,10 @@ pub(crate) struct StartKit {
     pub(crate) memory: u64,
     /// Named resources, sorted by name.
     pub(crate) named: Box<[NamedResource]>,
+    /// The area of its node.
+    pub(crate) area: PathBuf,
+    /// Bytes of values it may hold there.
+    pub(crate) area_share: u64,
 }
 
 impl StartKit {
@@ -133,6 +138,8 @@ mod tests {
             slots: 3,
             memory: 1 << 30,
             named: Box::new([NamedResource { name: "gpu".into(), amount: 2 }]),
+            area: "/dev/shm/x".into(),
+            area_share: 5,
         }
     }
 

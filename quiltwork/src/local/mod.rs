@@ -12,6 +12,7 @@ mod output;
 mod process;
 mod restart;
 mod roster;
+mod shared_memory;
 mod supervisor;
 
 pub use builder::LocalClusterBuilder;
@@ -63,13 +64,13 @@ impl LocalCluster {
     }
 
     async fn start(plan: Plan) -> Result<Self> {
-        let crew = off_thread("quiltwork-start", move || Crew::launch(plan)).await??;
+        let crew = off_thread("quiltwork-start", move || Crew::launch(&plan)).await??;
         let client = Client::connect(&crew.ticket().to_string()).await?;
         Ok(Self { client, crew })
     }
 
     fn start_blocking(plan: Plan) -> Result<Self> {
-        let crew = Crew::launch(plan)?;
+        let crew = Crew::launch(&plan)?;
         let client = Client::connect_blocking(&crew.ticket().to_string())?;
         Ok(Self { client, crew })
     }

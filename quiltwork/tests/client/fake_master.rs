@@ -53,7 +53,7 @@ impl FakeMaster {
         let address =
             serve(identity, move |connection| serve_link(connection, bulk.clone(), hears.clone(), links.clone()));
         let client = authority.issue(Role::Client).unwrap();
-        let ticket = quiltwork::Ticket { master: address, identity: client }.to_string();
+        let ticket = quiltwork::Ticket { master: address, identity: client, area: None }.to_string();
         Self { ticket, authority, heard, uploads, link, speaker: None, values }
     }
 

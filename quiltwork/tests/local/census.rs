@@ -10,10 +10,14 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// The processes started by this one and not reaped, with zombies.
 pub(crate) fn children() -> Vec<u32> {
-    let own = std::process::id();
+    children_of(std::process::id())
+}
+
+/// The processes started by that one and not reaped, with zombies.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| field(*pid, 1).is_some_and(|parent| parent == own.to_string())).collect()
+    pids.filter(|pid| field(*pid, 1).is_some_and(|number| number == parent.to_string())).collect()
 }
 
 /// The threads of this process that keep a local cluster running.
@@ -42,6 +46,22 @@ pub(crate) fn no_child_is_left() -> Result<()> {
     Ok(())
 }
 
+/// Fails if something of a cluster is left: processes, threads, or an area of values that was not there before. Areas of
+/// others may come and go meanwhile.
+pub(crate) fn nothing_is_left(areas_before: &BTreeSet<String>) -> Result<()> {
+    no_child_is_left()?;
+    let own = format!("quiltwork-{}-", nix::unistd::Uid::effective());
+    let folders = areas().into_iter().filter(|name| name.starts_with(&own) && !areas_before.contains(name));
+    let left: Vec<String> = folders.filter(|name| is_unlocked(&Path::new("/dev/shm").join(name))).collect();
+    ensure!(left.is_empty(), "these areas are left: {left:?}");
+    Ok(())
+}
+
+/// Whether the cluster a folder belongs to does not live any more.
+fn is_unlocked(folder: &Path) -> bool {
+    fs::File::open(folder).is_ok_and(|folder| folder.try_lock().is_ok())
+}
+
 /// Waits until none of these processes runs.
 pub(crate) fn all_end(pids: &[u32]) -> Result<()> {
     let deadline = Instant::now() + SOON;
@@ -66,6 +86,11 @@ pub(crate) fn udp_sockets() -> BTreeSet<String> {
     let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     let rows = tables.iter().flat_map(|table| table.lines().skip(1));
     rows.filter_map(|row| row.split_whitespace().nth(9).map(str::to_owned)).collect()
+}
+
+/// The areas of values of all clusters of this machine.
+pub(crate) fn areas() -> BTreeSet<String> {
+    files_in(Path::new("/dev/shm")).into_iter().filter(|name| name.starts_with("quiltwork-")).collect()
 }
 
 /// The names in a folder.

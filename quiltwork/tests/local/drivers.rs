@@ -1,12 +1,11 @@
 //! Programs that start a cluster and then come to their end in one way or another.
-use crate::census::{all_end, files_in, sockets_of, udp_sockets, until};
+use crate::census::{all_end, areas, children_of, files_in, sockets_of, udp_sockets, until};
 use crate::tasks::{double, sleep_long};
 use anyhow::{Context, Result, ensure};
 use quiltwork::prelude::*;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use tempfile::TempDir;
 
@@ -21,8 +20,8 @@ pub(crate) const PANICKING: &str = "driver:panicking";
 /// A driver that runs one task and says its result.
 pub(crate) const SHORT: &str = "driver:short";
 
-/// Where shared memory has its names.
-const SHARED_MEMORY: &str = "/dev/shm";
+/// A driver that finds no shared memory.
+pub(crate) const WITHOUT_MEMORY: &str = "driver:without-memory";
 
 /// Starts a cluster without `init()`, as a beginner might, and says what came of it.
 pub(crate) fn run_forgetful() -> ExitCode {
@@ -46,6 +45,11 @@ pub(crate) fn run(role: &str) -> Option<ExitCode> {
             println!("{}", cluster.client().submit(double(21)).wait().expect("it runs"));
             return Some(ExitCode::SUCCESS);
         }
+        WITHOUT_MEMORY => {
+            let builder = LocalCluster::builder().workers(1).shared_memory("/proc");
+            drop(builder.start_blocking().expect("it starts"));
+            return Some(ExitCode::SUCCESS);
+        }
         _ => return None,
     };
     let cluster = LocalCluster::builder().workers(2).start_blocking().expect("it starts");
@@ -66,18 +70,18 @@ pub(crate) struct Driver {
     sockets: BTreeSet<String>,
     /// Where it runs and keeps its temporary files.
     folder: TempDir,
-    /// What was in the shared memory of the machine before.
-    shared: BTreeSet<String>,
+    /// The areas there were before.
+    areas: BTreeSet<String>,
 }
 
 impl Driver {
     /// Starts the driver of this name and waits until its cluster runs.
     pub(crate) fn start(role: &str) -> Result<Self> {
-        let (folder, shared) = (TempDir::new()?, files_in(Path::new(SHARED_MEMORY)));
+        let (folder, areas) = (TempDir::new()?, areas());
         let mut command = command(role)?;
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let process = command.current_dir(&folder).env("TMPDIR", folder.path()).spawn()?;
-        let mut driver = Self { process, workers: Vec::new(), sockets: BTreeSet::new(), folder, shared };
+        let mut driver = Self { process, workers: Vec::new(), sockets: BTreeSet::new(), folder, areas };
         driver.take_census()?;
         // Closed now: it goes on to its end.
         driver.process.stdin = None;
@@ -92,6 +96,7 @@ impl Driver {
         ensure!(self.workers.len() == 2, "the driver said {line:?}");
         self.sockets = self.workers.iter().chain([&self.pid()]).flat_map(|pid| sockets_of(*pid)).collect();
         let sockets = &self.sockets;
+        ensure!(!areas().is_subset(&self.areas), "the census does not see its area");
         ensure!(sockets.len() >= 4, "a master, a client and two workers have a socket each, not {sockets:?}");
         Ok(())
     }
@@ -101,15 +106,24 @@ impl Driver {
         self.process.id()
     }
 
+    /// The processes it has started beside its workers.
+    pub(crate) fn children_but_workers(&self) -> Vec<u32> {
+        children_of(self.pid()).into_iter().filter(|pid| !self.workers.contains(pid)).collect()
+    }
+
+    /// Waits for its end and that of its workers.
+    pub(crate) fn ends(mut self) -> Result<()> {
+        self.process.wait()?;
+        all_end(&self.workers)
+    }
+
     /// Waits for its end and that of its workers, and takes the census: no socket, no file, no shared memory.
     pub(crate) async fn leaves_nothing(mut self) -> Result<()> {
         self.process.wait()?;
         all_end(&self.workers)?;
         until("its sockets are gone", || self.sockets.is_disjoint(&udp_sockets())).await?;
-        let left = files_in(self.folder.path());
-        ensure!(left.is_empty(), "these files are left: {left:?}");
-        let shared: BTreeSet<String> = files_in(Path::new(SHARED_MEMORY)).difference(&self.shared).cloned().collect();
-        ensure!(!shared.iter().any(|name| name.contains("quiltwork")), "left in shared memory: {shared:?}");
+        until("its files are gone", || files_in(self.folder.path()).is_empty()).await?;
+        until("its shared memory is gone", || areas().is_subset(&self.areas)).await?;
         Ok(())
     }
 }

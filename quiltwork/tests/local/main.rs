@@ -6,6 +6,7 @@ mod drivers;
 mod endings;
 mod losses;
 mod starts;
+mod store;
 mod tasks;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -30,17 +31,18 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each test counts the processes and threads of this process; another one beside it would be counted too.
     arguments.test_threads = Some(1);
-    let trials = [starts::trials(), losses::trials(), endings::trials()];
+    let trials = [starts::trials(), losses::trials(), store::trials(), endings::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 
 /// A test that runs as a future on a thread and a runtime of its own and is given up after [`LONGEST`], also if it blocks.
-/// Whatever it tests, none of its processes may be left after it.
+/// Whatever it tests, none of its processes and areas of values may be left after it.
 fn trial<F>(name: &'static str, test: fn() -> F) -> Trial
 where
     F: Future<Output = anyhow::Result<()>> + 'static,
 {
     Trial::test(name, move || {
+        let areas = census::areas();
         let (done, outcome) = mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -48,7 +50,9 @@ where
             let _ = done.send(runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(test())));
         });
         match outcome.recv_timeout(LONGEST) {
-            Ok(result) => result.and_then(|()| census::no_child_is_left()).map_err(|e| Failed::from(format!("{e:?}"))),
+            Ok(result) => {
+                result.and_then(|()| census::nothing_is_left(&areas)).map_err(|e| Failed::from(format!("{e:?}")))
+            }
             Err(RecvTimeoutError::Timeout) => Err(format!("no end after {LONGEST:?}").into()),
             Err(RecvTimeoutError::Disconnected) => match thread.join() {
                 Ok(()) => unreachable!("it sends before it ends"),

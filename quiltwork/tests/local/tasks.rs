@@ -1,4 +1,5 @@
 //! The tasks the workers of these tests run.
+use quiltwork::Blob;
 use quiltwork::prelude::*;
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -65,4 +66,17 @@ pub(crate) fn start_program(role: String) -> String {
 #[quiltwork::task]
 pub(crate) fn leave_process() -> u32 {
     Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().expect("sleep is everywhere").id()
+}
+
+/// Numbers from 0, as a blob of that many bytes.
+#[quiltwork::task]
+pub(crate) fn numbers(bytes: usize) -> Blob {
+    let numbers: Vec<u64> = (0..bytes as u64 / 8).collect();
+    Blob::from_slice_of(&numbers)
+}
+
+/// Their sum, and how many payload bytes this worker has copied so far.
+#[quiltwork::task]
+pub(crate) fn sum_in_place(numbers: Blob) -> quiltwork::Result<(u64, u64)> {
+    Ok((numbers.as_slice_of::<u64>()?.iter().sum(), quiltwork::__private::copied_bytes()))
 }

@@ -124,12 +124,12 @@ impl Listener {
             return self.turn_away(guest, "workers", "max_workers", self.workers.limit).await;
         };
         let (worker, connection) = (WorkerId(number), guest.connection().clone());
-        let Hello { purpose: Purpose::Worker { pid, capacity, address }, .. } = guest.hello.clone() else {
+        let Hello { purpose: Purpose::Worker { pid, capacity, address, node }, .. } = guest.hello.clone() else {
             unreachable!("only a hello of a worker comes here");
         };
         let address = reachable(address, connection.remote_address());
         let link = guest.welcome(self.welcome(You::Worker(worker))).await?;
-        let profile = WorkerProfile { worker, pid, capacity, address };
+        let profile = WorkerProfile { worker, pid, capacity, address, node };
         WorkerLink::start_on(link, connection, profile, &self.host, place);
         Ok(())
     }
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_role_allows_its_own_purpose_only() {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let worker = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address };
+        let worker = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address, node: None };
         let roles = [Role::Master, Role::Admin, Role::Client, Role::Worker, Role::Viewer];
         let clients: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &Purpose::Client).is_ok()).collect();
         let workers: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &worker).is_ok()).collect();

@@ -15,7 +15,7 @@ use actix::dev::SendError;
 use actix::prelude::*;
 use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_transport::Connection;
-use quiltwork_types::{AttemptId, JobId, LossReason, TaskId, Time, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, JobId, LossReason, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -209,6 +209,11 @@ impl Master {
             Action::Cancel { worker, attempt } => self.order(worker, |orders| orders.cancel(attempt)),
             Action::Supersede { worker, attempt } => self.order(worker, |orders| orders.supersede(attempt)),
             Action::Free { worker, value } => self.order(worker, |orders| orders.free(value)),
+            Action::Inherit { workers, from, heir, values } => {
+                for worker in workers {
+                    self.order(worker, |orders| orders.inherit(from, heir, values.clone()));
+                }
+            }
             Action::Publish { value } => self.publish(value),
             Action::FreeAtMaster { value } => self.payloads.free(value),
             Action::Forget { task } => self.payloads.forget(task),
@@ -318,14 +323,15 @@ impl Master {
 #[rtype(result = "()")]
 pub(crate) struct WorkerArrived {
     pub(crate) worker: WorkerId,
-    pub(crate) capacity: quiltwork_types::Resources,
+    pub(crate) capacity: Resources,
+    pub(crate) node: Option<NodeId>,
     pub(crate) seat: Seat,
 }
 
 impl Handler<WorkerArrived> for Master {
     type Result = ();
 
-    fn handle(&mut self, WorkerArrived { worker, capacity, seat }: WorkerArrived, ctx: &mut Self::Context) {
+    fn handle(&mut self, WorkerArrived { worker, capacity, node, seat }: WorkerArrived, ctx: &mut Self::Context) {
         if seat.is_near(self.config.listen.ip())
             && let Some(how) = self.departed.take(seat.pid)
         {
@@ -334,7 +340,7 @@ impl Handler<WorkerArrived> for Master {
         }
         tracing::info!(%worker, pid = seat.pid, peer = %seat.connection.remote_address(), "worker joined");
         self.workers.insert(worker, seat);
-        self.apply(Event::WorkerJoined { worker, capacity });
+        self.apply(Event::WorkerJoined { worker, capacity, node });
         self.finish(ctx);
     }
 }

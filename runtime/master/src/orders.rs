@@ -72,6 +72,11 @@ impl Orders {
         append!(self, Free { values }, value);
     }
 
+    /// Says who holds the values of a lost worker of its node now.
+    pub(crate) fn inherit(&mut self, from: WorkerId, heir: WorkerId, values: Vec<ValueId>) {
+        self.parcels.push(Parcel::bare(MasterToWorker::Inherit { from, heir, values }));
+    }
+
     /// Says that another worker is gone.
     pub(crate) fn lose_worker(&mut self, worker: WorkerId) {
         append!(self, WorkersLost { workers }, worker);

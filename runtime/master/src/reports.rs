@@ -93,6 +93,9 @@ fn plain(worker: WorkerId, message: WorkerToMaster, mut tell: impl FnMut(Event))
         WorkerToMaster::Copied { values } => {
             values.into_iter().for_each(|value| tell(Event::ValueCopied { value, worker }));
         }
+        WorkerToMaster::NotInherited { values } => {
+            values.into_iter().for_each(|value| tell(Event::ValueMissing { value, holder: worker }));
+        }
         WorkerToMaster::Lent { attempt } => tell(Event::SlotLent { worker, attempt }),
         WorkerToMaster::Reclaimed { attempt } => tell(Event::SlotReclaimed { worker, attempt }),
         WorkerToMaster::Ended { .. } | WorkerToMaster::Progress { .. } => {

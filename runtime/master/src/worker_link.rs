@@ -10,7 +10,7 @@ use actix::fut::wrap_future;
 use actix::prelude::*;
 use quiltwork_protocol::{MasterToWorker, Parcel, WorkerToMaster};
 use quiltwork_transport::{Connection, Link, LinkError, LinkReceiver, LinkSender, PushError};
-use quiltwork_types::{LossReason, Resources, WorkerId};
+use quiltwork_types::{LossReason, NodeId, Resources, WorkerId};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(crate) struct WorkerProfile {
     pub(crate) capacity: Resources,
     /// Where it serves values.
     pub(crate) address: SocketAddr,
+    /// The node whose store it shares.
+    pub(crate) node: Option<NodeId>,
 }
 
 /// One worker's connection.
@@ -56,13 +58,13 @@ impl WorkerLink {
         host: &Host,
         place: OwnedSemaphorePermit,
     ) {
-        let WorkerProfile { worker, pid, capacity, address } = profile;
+        let WorkerProfile { worker, pid, capacity, address, node } = profile;
         let master = host.master.clone();
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(host.links);
             let (told, orders) = (Told::default(), Orders::default());
             let seat = Seat { link: ctx.address(), connection: connection.clone(), pid, address, told, orders };
-            let arrival = WorkerArrived { worker, capacity, seat };
+            let arrival = WorkerArrived { worker, capacity, node, seat };
             let listening = wrap_future::<_, Self>(listen(master.clone(), arrival, link.receiver, host.value_limit));
             ctx.spawn(listening.map(|reason, link, ctx| link.end(reason, ctx)));
             ctx.spawn(wrap_future(serve_worker(connection.clone(), master.clone())));

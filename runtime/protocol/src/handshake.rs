@@ -1,5 +1,5 @@
 //! The first words on a link: who speaks which versions, from which build, with which tasks, and the master's answer.
-use quiltwork_types::{Epoch, JobId, Resources, WorkerId};
+use quiltwork_types::{Epoch, JobId, NodeId, Resources, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -71,6 +71,8 @@ pub enum Purpose {
         capacity: Resources,
         /// Where it serves values to others.
         address: SocketAddr,
+        /// The node whose store of values it shares; none if it keeps its values to itself.
+        node: Option<NodeId>,
     },
 }
 

@@ -39,6 +39,16 @@ pub enum MasterToWorker {
         /// Which values.
         values: Vec<ValueId>,
     },
+    /// From now on `heir` holds these values of a lost worker of this node. Every worker of the node hears it before it
+    /// is told to read one from the heir; the heir also clears away what else the lost one has left.
+    Inherit {
+        /// Who is lost.
+        from: WorkerId,
+        /// Who holds them now; of this node, perhaps this worker.
+        heir: WorkerId,
+        /// Which values.
+        values: Vec<ValueId>,
+    },
     /// These workers are gone: nothing will come from them any more.
     WorkersLost {
         /// Who.

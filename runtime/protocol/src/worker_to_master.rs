@@ -35,6 +35,11 @@ pub enum WorkerToMaster {
         /// Which values.
         values: Vec<ValueId>,
     },
+    /// These values, which this worker was to inherit, are not there.
+    NotInherited {
+        /// Which values.
+        values: Vec<ValueId>,
+    },
     /// A running attempt waits for other tasks and lends its slots meanwhile.
     Lent {
         /// Which attempt.

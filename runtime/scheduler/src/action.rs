@@ -60,6 +60,19 @@ pub enum Action {
         /// Which value.
         value: ValueId,
     },
+    /// Tell workers of a node that `heir`, one of them, holds from now on what a lost worker of that node held, and
+    /// clears away what else it has left. Before anything that counts on it; an heir that does not find a value says
+    /// that it is missing.
+    Inherit {
+        /// Whom.
+        workers: Vec<WorkerId>,
+        /// Who is lost.
+        from: WorkerId,
+        /// Who counts as the holder now.
+        heir: WorkerId,
+        /// Which values.
+        values: Vec<ValueId>,
+    },
     /// The master may drop its bytes of this value.
     FreeAtMaster {
         /// Which value.

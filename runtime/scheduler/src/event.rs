@@ -3,7 +3,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 use quiltwork_types::{
-    AttemptId, Epoch, JobId, LossReason, Resources, TaskFailure, TaskId, TaskSpec, ValueId, WorkerId,
+    AttemptId, Epoch, JobId, LossReason, NodeId, Resources, TaskFailure, TaskId, TaskSpec, ValueId, WorkerId,
 };
 
 /// What happened outside.
@@ -15,8 +15,10 @@ pub enum Event {
         worker: WorkerId,
         /// What it has in total.
         capacity: Resources,
+        /// The node whose values it shares with the other workers there; none if it keeps its values to itself.
+        node: Option<NodeId>,
     },
-    /// A worker is gone; what it held is queued again.
+    /// A worker is gone; what it held is queued again. If its process ended, the values it held stay on its node.
     WorkerLost {
         /// Who.
         worker: WorkerId,

@@ -39,6 +39,7 @@ mod event;
 mod ids;
 mod jitter;
 mod loss;
+mod nodes;
 mod patience;
 mod place;
 mod placement;

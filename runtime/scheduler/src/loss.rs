@@ -1,19 +1,33 @@
-//! Workers that come and go. What a lost worker held is queued again or recomputed; whose fault it was is counted.
+//! Workers that come and go. What a lost worker held is queued again, passed on or recomputed;
+//! whose fault it was is counted.
+use crate::action::Action;
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Deaths, Key, Phase};
 use alloc::boxed::Box;
-use alloc::format;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use quiltwork_types::{Chapter, FailureKind, LossReason, Resources, TaskFailure, WorkerId};
+use alloc::{format, vec};
+use quiltwork_types::{Chapter, FailureKind, LossReason, NodeId, Resources, TaskFailure, ValueId, WorkerId};
 
 /// Characters kept of the reason of a death: enough for a signal and the last words, not for a log.
 const LONGEST_REASON: usize = 400;
+/// Values that change hands at a loss: their names must fit one message. What is beyond is computed again.
+const MOST_INHERITED: usize = 500_000;
 
 impl Scheduler {
-    pub(crate) fn on_worker_joined(&mut self, turn: &mut Turn<'_>, worker: WorkerId, capacity: Resources) {
-        if !self.workers.join(worker, capacity) {
+    pub(crate) fn on_worker_joined(
+        &mut self,
+        turn: &mut Turn<'_>,
+        worker: WorkerId,
+        capacity: Resources,
+        node: Option<NodeId>,
+    ) {
+        if !self.workers.join(worker, capacity, node) {
             return;
+        }
+        for from in node.map(|node| self.workers.nodes.join(node, worker)).unwrap_or_default() {
+            turn.act(Action::Inherit { workers: vec![worker], from, heir: worker, values: Vec::new() });
         }
         let capacity = self.workers.get(worker).expect("it has just joined").capacity.clone();
         self.restore_hope(turn, &capacity);
@@ -33,13 +47,51 @@ impl Scheduler {
                 orphans.push(seat.task);
             }
         }
-        for key in worker.held {
-            self.lose_copy(key, id);
-        }
+        self.pass_on_values(turn, id, worker.node, worker.held, reason);
         let blame = (*reason != LossReason::Left).then(|| Arc::from(line_about(id, reason)));
         for key in orphans {
             self.mourn(turn, key, id, blame.as_ref());
         }
+    }
+
+    /// What a lost worker held goes to another one of its node, where the bytes still are if only the process ended;
+    /// otherwise it is gone. A process that lives on may drop them at any time.
+    fn pass_on_values(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: WorkerId,
+        node: Option<NodeId>,
+        held: BTreeSet<Key>,
+        reason: &LossReason,
+    ) {
+        let mates = node.map(|node| self.workers.nodes.leave(node, from).to_vec()).unwrap_or_default();
+        let heir = mates.iter().copied().min_by_key(|&mate| self.workers.get(mate).map(|mate| mate.held_bytes));
+        let is_there = matches!(reason, LossReason::ProcessEnded(_));
+        let mut values = Vec::new();
+        for key in held {
+            match heir {
+                Some(heir) if is_there && values.len() < MOST_INHERITED => {
+                    values.extend(self.inherit(key, from, heir, &mates));
+                }
+                _ => self.lose_copy(key, from),
+            }
+        }
+        if let Some(heir) = heir {
+            turn.act(Action::Inherit { workers: mates, from, heir, values });
+        }
+    }
+
+    /// Makes `heir` a holder of a value in the place of `from`, unless one of its mates is a holder already.
+    fn inherit(&mut self, key: Key, from: WorkerId, heir: WorkerId, mates: &[WorkerId]) -> Option<ValueId> {
+        let Phase::Finished(value) = &mut self.tasks[key].phase else { return None };
+        if value.holders.iter().any(|holder| mates.contains(holder)) {
+            self.lose_copy(key, from);
+            return None;
+        }
+        value.holders.retain(|holder| *holder != from);
+        value.holders.push(heir);
+        self.workers.hold(heir, key, value.size);
+        Some(self.tasks[key].value_id())
     }
 
     /// Queues a task again whose worker is gone, unless too many have gone with it.

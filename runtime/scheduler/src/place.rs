@@ -5,9 +5,10 @@ use crate::queue::{Caution, ClassId, Rank, ReadyTask};
 use crate::scheduler::{Scheduler, Turn};
 use crate::seats::{Seat, Worker};
 use crate::task::{Key, Phase, Task};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
-use quiltwork_types::{Chapter, FunctionId, WorkerId};
+use quiltwork_types::{Chapter, FunctionId, NodeId, WorkerId};
 
 /// Workers without a free slot that are looked at for one task. They are only for working ahead, so missing one that
 /// would do costs nothing.
@@ -21,6 +22,14 @@ pub(crate) struct Reservation {
     pub(crate) class: ClassId,
     /// Of the class's first task.
     pub(crate) rank: Rank,
+}
+
+/// Where the bytes of a task's inputs are.
+#[derive(Default)]
+struct Located {
+    total: u64,
+    at_workers: BTreeMap<WorkerId, u64>,
+    at_nodes: BTreeMap<NodeId, u64>,
 }
 
 impl Scheduler {
@@ -104,33 +113,51 @@ impl Scheduler {
         None
     }
 
-    /// Lets the policy choose between the earliest start and the holders of inputs that have room.
+    /// Lets the policy choose between the earliest start and workers with room that hold inputs or can map them.
     fn weigh(&self, earliest: WorkerId, class: ClassId, rank: Rank, key: Key) -> WorkerId {
         let task = &self.tasks[key];
-        let mut local: Vec<(WorkerId, u64)> = Vec::new();
-        let mut total = 0_u64;
+        let inputs = self.locate_inputs(task);
+        if inputs.at_workers.is_empty() {
+            return earliest;
+        }
+        let node_of = |id| self.workers.get(id).and_then(|worker| worker.node);
+        let candidate = |worker: WorkerId| {
+            let held = inputs.at_workers.get(&worker).copied().unwrap_or(0);
+            let near = node_of(worker).and_then(|node| inputs.at_nodes.get(&node).copied()).unwrap_or(held);
+            Candidate {
+                worker,
+                expected_wait: Duration::from_nanos(self.workers.get(worker).map_or(0, Worker::expected_wait)),
+                bytes_to_move: inputs.total.saturating_sub(near),
+                bytes_to_map: near.saturating_sub(held),
+            }
+        };
+        let has_room = |&id: &WorkerId| self.has_room(id, class, rank);
+        let holders = inputs.at_workers.keys().copied().filter(|&id| id != earliest).filter(has_room);
+        let distant = inputs.at_nodes.keys().filter(|&&node| node_of(earliest) != Some(node));
+        let mates = distant.filter_map(|&node| {
+            let mates = self.workers.nodes.members(node).iter().copied().filter(has_room);
+            mates.min_by_key(|&id| self.workers.load_rank(id))
+        });
+        let candidates: Vec<_> = core::iter::once(earliest).chain(holders).chain(mates).map(candidate).collect();
+        candidates.get(self.placement.choose(task.id, &candidates)).map_or(earliest, |chosen| chosen.worker)
+    }
+
+    /// How many bytes of a task's inputs are where. What several workers of a node hold is there once.
+    fn locate_inputs(&self, task: &Task) -> Located {
+        let mut located = Located::default();
         for value in task.inputs.iter().filter_map(|edge| self.tasks[edge.task].available()) {
-            total = total.saturating_add(value.size);
-            for &holder in &value.holders {
-                match local.binary_search_by_key(&holder, |&(id, _)| id) {
-                    Ok(i) => local[i].1 = local[i].1.saturating_add(value.size),
-                    Err(i) => local.insert(i, (holder, value.size)),
+            located.total = located.total.saturating_add(value.size);
+            for (place, holder) in value.holders.iter().enumerate() {
+                add(&mut located.at_workers, *holder, value.size);
+                let node_of = |id: &WorkerId| self.workers.get(*id).and_then(|worker| worker.node);
+                let node = node_of(holder);
+                let is_new = value.holders[..place].iter().all(|other| node_of(other) != node);
+                if let Some(node) = node.filter(|_| is_new) {
+                    add(&mut located.at_nodes, node, value.size);
                 }
             }
         }
-        if local.is_empty() {
-            return earliest;
-        }
-        let bytes_at = |id| local.iter().find(|&&(holder, _)| holder == id).map_or(0, |&(_, bytes)| bytes);
-        let candidate = |worker: WorkerId, bytes: u64| Candidate {
-            worker,
-            expected_wait: Duration::from_nanos(self.workers.get(worker).map_or(0, Worker::expected_wait)),
-            bytes_to_move: total - bytes,
-        };
-        let mut candidates = alloc::vec![candidate(earliest, bytes_at(earliest))];
-        let others = local.iter().filter(|&&(id, _)| id != earliest && self.has_room(id, class, rank));
-        candidates.extend(others.map(|&(id, bytes)| candidate(id, bytes)));
-        candidates.get(self.placement.choose(task.id, &candidates)).map_or(earliest, |chosen| chosen.worker)
+        located
     }
 
     /// Whether a worker may be given a task of this class and rank now.
@@ -249,6 +276,11 @@ impl Scheduler {
             self.reservation = None;
         }
     }
+}
+
+fn add<K: Ord>(bytes: &mut BTreeMap<K, u64>, place: K, size: u64) {
+    let sum = bytes.entry(place).or_default();
+    *sum = sum.saturating_add(size);
 }
 
 fn function_of(task: &Task) -> FunctionId {

@@ -109,7 +109,7 @@ impl Scheduler {
     pub fn handle(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
         let turn = &mut Turn { now, actions };
         match event {
-            Event::WorkerJoined { worker, capacity } => self.on_worker_joined(turn, worker, capacity),
+            Event::WorkerJoined { worker, capacity, node } => self.on_worker_joined(turn, worker, capacity, node),
             Event::WorkerLost { worker, reason } => self.on_worker_lost(turn, worker, &reason),
             Event::TasksSubmitted { tasks } => self.on_tasks_submitted(turn, tasks),
             Event::ValueUploaded { task, size } => self.on_value_uploaded(turn, task, size),

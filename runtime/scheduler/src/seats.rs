@@ -4,12 +4,14 @@ use crate::shapes::{Shape, ShapeId};
 use crate::task::Key;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use quiltwork_types::{AttemptId, Resources};
+use quiltwork_types::{AttemptId, NodeId, Resources};
 
 /// A joined worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) capacity: Resources,
+    /// The node whose values it shares.
+    pub(crate) node: Option<NodeId>,
     /// Attempts it was given and has not ended, including those nobody wants any more.
     pub(crate) seats: BTreeMap<AttemptId, Seat>,
     /// What the seats add up to.
@@ -110,10 +112,11 @@ impl Load {
 const LARGEST_WORK: u64 = 1 << 47;
 
 impl Worker {
-    pub(crate) fn new(capacity: Resources) -> Self {
+    pub(crate) fn new(capacity: Resources, node: Option<NodeId>) -> Self {
         let used_named = capacity.named.iter().map(|_| 0).collect();
         Self {
             capacity,
+            node,
             seats: BTreeMap::new(),
             load: Load::default(),
             used_memory: 0,

@@ -1,12 +1,13 @@
 //! All joined workers, indexed by how loaded they are, and who of them gained room since tasks were last placed.
 use crate::ids::SpentNumbers;
+use crate::nodes::Nodes;
 use crate::seats::{Seat, Worker};
 use crate::shapes::Shape;
 use crate::task::Key;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use quiltwork_types::{AttemptId, NamedResource, Resources, WorkerId};
+use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources, WorkerId};
 
 /// Orders workers by expected start of one more attempt: expected wait in nanoseconds, then share of slots in use.
 pub(crate) type LoadRank = (u64, u64, WorkerId);
@@ -15,6 +16,7 @@ pub(crate) type LoadRank = (u64, u64, WorkerId);
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     joined: BTreeMap<WorkerId, Worker>,
+    pub(crate) nodes: Nodes,
     spent: SpentNumbers,
     by_load: BTreeSet<LoadRank>,
     /// Workers with a surplus, by its size.
@@ -28,12 +30,12 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Whether the number was new.
-    pub(crate) fn join(&mut self, id: WorkerId, capacity: Resources) -> bool {
+    pub(crate) fn join(&mut self, id: WorkerId, capacity: Resources, node: Option<NodeId>) -> bool {
         if !self.spent.insert(id.0) {
             return false;
         }
         raise(&mut self.largest, &capacity);
-        self.joined.insert(id, Worker::new(capacity));
+        self.joined.insert(id, Worker::new(capacity, node));
         self.enter(id);
         self.note_gain(id);
         true
@@ -163,6 +165,7 @@ impl Workers {
             && self.joined.iter().all(|(&id, worker)| self.by_load.contains(&rank(id, worker)))
             && self.by_surplus.len() == self.joined.values().filter(|worker| worker.surplus() > 0).count()
             && self.joined.iter().all(surplus)
+            && self.nodes.are_right(self.iter().filter_map(|(id, worker)| Some((id, worker.node?))))
             && self.free_slots == self.joined.values().map(Worker::free_slots).sum::<u64>()
             && self.recalled_slots == self.joined.values().map(|w| w.load.recalled_slots).sum::<u64>()
     }

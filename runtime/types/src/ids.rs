@@ -26,6 +26,10 @@ id!(
     WorkerId(u32), "w"
 );
 id!(
+    /// One machine, or container, by a number its workers agree on; they share a store of values.
+    NodeId(u64), "node "
+);
+id!(
     /// A function by number; its name is sent once per link.
     FunctionId(u32), "f"
 );

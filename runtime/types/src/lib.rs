@@ -13,7 +13,7 @@ mod worker;
 
 pub use encoding::{Encoding, TypeHash};
 pub use failure::{FailureKind, TaskFailure};
-pub use ids::{AttemptId, Epoch, FunctionId, JobId, TaskId, ValueId, WorkerId};
+pub use ids::{AttemptId, Epoch, FunctionId, JobId, NodeId, TaskId, ValueId, WorkerId};
 pub use resources::{NamedResource, Resources};
 pub use story::{Chapter, StoryEntry};
 pub use task::{TaskSpec, TaskState};

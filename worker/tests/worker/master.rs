@@ -56,7 +56,7 @@ impl FakeMaster {
 
     pub(crate) fn config(&self, slots: u32, memory: u64) -> WorkerConfig {
         let (master, identity) = (self.endpoint.local_address(), self.identity(Role::Worker));
-        WorkerConfig { master, identity, slots, memory, named: Box::default(), listen: LOCALHOST }
+        WorkerConfig { master, identity, slots, memory, named: Box::default(), listen: LOCALHOST, store: None }
     }
 
     /// The next who connects, before it is let in.
@@ -74,7 +74,7 @@ impl FakeMaster {
         let config = self.config(slots, memory);
         let thread = std::thread::spawn(move || quiltwork_worker::run(config));
         let guest = self.guest().await;
-        let Purpose::Worker { pid, capacity, address } = guest.hello.purpose.clone() else {
+        let Purpose::Worker { pid, capacity, address, .. } = guest.hello.purpose.clone() else {
             panic!("not a worker: {:?}", guest.hello)
         };
         assert_eq!((pid, capacity.slots, capacity.memory), (std::process::id(), slots, memory));
@@ -242,6 +242,7 @@ impl Worker {
             WorkerToMaster::Returned { attempts } => heard.extend(attempts.into_iter().map(Said::Returned)),
             WorkerToMaster::InputsMissing { attempt, missing } => heard.push_back(Said::Missing(attempt, missing)),
             WorkerToMaster::Copied { values } => heard.extend(values.into_iter().map(Said::Copied)),
+            WorkerToMaster::NotInherited { values } => panic!("no test lets it inherit {values:?}"),
             WorkerToMaster::Lent { attempt } => heard.push_back(Said::Lent(attempt)),
             WorkerToMaster::Reclaimed { attempt } => heard.push_back(Said::Reclaimed(attempt)),
             WorkerToMaster::Progress { reports } => {

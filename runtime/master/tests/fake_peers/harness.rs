@@ -56,7 +56,7 @@ impl Cluster {
     /// A worker with one slot.
     pub(crate) async fn worker_with(&self, port: u16, pid: u32) -> Result<FakeWorker, JoinError> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let purpose = Purpose::Worker { pid, capacity: Resources::slots(1), address };
+        let purpose = Purpose::Worker { pid, capacity: Resources::slots(1), address, node: None };
         let connection = self.connect(Role::Worker).await;
         let (welcome, link) = join(&connection, purpose).await?;
         let You::Worker(worker) = welcome.you else { panic!("{welcome:?}") };

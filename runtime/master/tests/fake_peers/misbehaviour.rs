@@ -37,7 +37,7 @@ async fn a_worker_that_sends_garbage_is_lost_and_its_task_goes_on_elsewhere() {
     // It speaks a client's language on a worker's link.
     let connection = cluster.connect(Role::Worker).await;
     let address = "127.0.0.1:7001".parse().unwrap();
-    let purpose = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address };
+    let purpose = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address, node: None };
     let (_, link): (_, Link<ClientToMaster, MasterToWorker>) = join(&connection, purpose).await.unwrap();
     let mut client = cluster.client().await;
     client.submit(0, Vec::new(), Vec::new());

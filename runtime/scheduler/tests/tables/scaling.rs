@@ -11,7 +11,7 @@ struct Quick(Scheduler);
 impl Quick {
     fn new() -> Self {
         let mut quick = Self(Scheduler::new(Config { epoch: EPOCH, ..Config::default() }));
-        quick.tell(Event::WorkerJoined { worker: WorkerId(0), capacity: Resources::slots(1) });
+        quick.tell(Event::WorkerJoined { worker: WorkerId(0), capacity: Resources::slots(1), node: None });
         quick
     }
 
@@ -62,7 +62,8 @@ fn a_long_lineage_is_recomputed_and_let_go() {
         }
         assert_eq!(quick.0.task_count(), MANY as usize + 1);
         quick.tell(Event::WorkerLost { worker: WorkerId(0), reason: crashed() });
-        let actions = quick.tell(Event::WorkerJoined { worker: WorkerId(1), capacity: Resources::slots(1) });
+        let actions =
+            quick.tell(Event::WorkerJoined { worker: WorkerId(1), capacity: Resources::slots(1), node: None });
         assert_eq!(dispatched(&actions), [(1, 0, 2)]);
         quick.0.check().expect("consistent");
         let actions = quick.tell(Event::ReferencesDropped { tasks: vec![task(MANY)] });

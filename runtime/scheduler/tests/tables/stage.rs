@@ -1,8 +1,8 @@
 //! The stage every table plays on: a scheduler that is checked after each event, and short words for what happens.
 use quiltwork_scheduler::{Action, Config, Event, Outcome, Scheduler};
 use quiltwork_types::{
-    AttemptId, Epoch, FailureKind, FunctionId, JobId, LossReason, Resources, TaskFailure, TaskId, TaskSpec, TaskState,
-    Time, ValueId, WorkerId,
+    AttemptId, Epoch, FailureKind, FunctionId, JobId, LossReason, NodeId, Resources, TaskFailure, TaskId, TaskSpec,
+    TaskState, Time, ValueId, WorkerId,
 };
 use std::time::Duration;
 
@@ -75,7 +75,13 @@ impl Stage {
     }
 
     pub(crate) fn joins(&mut self, worker: u32, capacity: Resources) -> Vec<Action> {
-        self.tell(Event::WorkerJoined { worker: WorkerId(worker), capacity })
+        self.tell(Event::WorkerJoined { worker: WorkerId(worker), capacity, node: None })
+    }
+
+    /// A worker with one slot joins on a node.
+    pub(crate) fn joins_node(&mut self, worker: u32, node: u64) -> Vec<Action> {
+        let (capacity, node) = (Resources::slots(1), Some(NodeId(node)));
+        self.tell(Event::WorkerJoined { worker: WorkerId(worker), capacity, node })
     }
 
     pub(crate) fn submit(&mut self, tasks: impl Into<Vec<TaskSpec>>) -> Vec<Action> {
