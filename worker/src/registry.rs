@@ -50,7 +50,7 @@ impl Registry {
         for task in tasks {
             if let Some(other) = registry.entries.insert(task.name, task) {
                 panic!(
-                    "two tasks are registered as `{}`: `{}` and `{}`\n\nhint: rename one of them",
+                    "two tasks are registered as `{}`: `{}` and `{}`\n  hint: rename one of them",
                     task.name, other.signature, task.signature
                 );
             }

@@ -141,6 +141,9 @@ impl LocalClusterBuilder {
     /// # Errors
     /// If an option makes no sense, this process is a worker itself, or the workers do not join: because `main` never
     /// calls [`init`](crate::init), say, or because they end.
+    ///
+    /// # Panics
+    /// If the program has two tasks of the same name in one module, such as within two functions.
     pub async fn start(self) -> Result<LocalCluster> {
         LocalCluster::start(self.plan()?).await
     }
@@ -149,6 +152,9 @@ impl LocalClusterBuilder {
     ///
     /// # Errors
     /// As for [`start`](Self::start).
+    ///
+    /// # Panics
+    /// As for [`start`](Self::start).
     pub fn start_blocking(self) -> Result<LocalCluster> {
         LocalCluster::start_blocking(self.plan()?)
     }
@@ -156,6 +162,8 @@ impl LocalClusterBuilder {
     fn plan(self) -> Result<Plan> {
         init::refuse_uninitialised_child();
         init::refuse_inside_worker()?;
+        // Two tasks of one name are told here and once, not by every worker.
+        let _ = quiltwork_worker::registry_hash();
         let workers = self.workers.unwrap_or_else(machine::processors);
         if workers == 0 {
             return Err(invalid("a cluster of 0 workers would never run a task", "ask for `.workers(1)` or more"));
