@@ -2,7 +2,7 @@
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use quiltwork_types::{FailureKind, Resources, TaskFailure, Time};

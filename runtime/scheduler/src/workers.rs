@@ -3,6 +3,7 @@ use crate::ids::SpentNumbers;
 use crate::seats::{Seat, Worker};
 use crate::shapes::Shape;
 use crate::task::Key;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use quiltwork_types::{AttemptId, NamedResource, Resources, WorkerId};
