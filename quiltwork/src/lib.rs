@@ -39,7 +39,8 @@
 //! | to know where a task runs, or tell how far it is | [`TaskContext`] |
 //! | tasks that submit tasks | [`Client::current`] |
 //! | to train a model by parameter averaging | [`train`] |
-//! | to go through a folder of files | [`data`] |
+//! | to map, group, join and sort records | [`#[quiltwork::pipeline]`](macro@pipeline), [`data`] |
+//! | to go through a folder of files | [`data::files`] |
 #![warn(missing_docs)]
 
 // The macros name this crate by its name, also in here.
@@ -50,6 +51,7 @@ mod call;
 mod client;
 mod context;
 pub mod data;
+mod encoding;
 mod error;
 mod graph;
 mod init;
@@ -66,11 +68,12 @@ pub use argument::{IntoArgument, Portable};
 pub use call::TaskCall;
 pub use client::{AsCompleted, Client, Handle, HandleFuture, Outputs, Story, Ticket, as_completed, blocking};
 pub use context::TaskContext;
+pub use encoding::{from_bytes, to_bytes};
 pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
 pub use graph::{Graph, Value};
 pub use init::init;
 pub use local::{LocalCluster, LocalClusterBuilder, WorkerLog};
-pub use quiltwork_macros::{main, task};
+pub use quiltwork_macros::{main, pipeline, task};
 pub use quiltwork_types::{
     AttemptId, Chapter, FailureKind, JobId, NamedResource, Resources, StoryEntry, TaskFailure, TaskId, TaskState, Time,
     WorkerId, WorkerInfo,
