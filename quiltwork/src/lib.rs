@@ -40,7 +40,8 @@
 //! | tasks that submit tasks | [`Client::current`] |
 //! | to pass large arrays without copying them | [`Blob`] |
 //! | to train a model by parameter averaging | [`train`] |
-//! | to go through a folder of files | [`data`] |
+//! | to map, group, join and sort records | [`#[quiltwork::pipeline]`](macro@pipeline), [`data`] |
+//! | to go through a folder of files | [`data::files`] |
 //! | to decide what to do about a failure | [`Error::kind`], [`Error::is_retryable`], [`Error::hint`] |
 //!
 //! # Testing
@@ -80,6 +81,7 @@ mod call;
 mod client;
 mod context;
 pub mod data;
+mod encoding;
 mod error;
 mod graph;
 mod init;
@@ -97,11 +99,12 @@ pub use blob::{Blob, BlobItem};
 pub use call::TaskCall;
 pub use client::{AsCompleted, Client, Handle, HandleFuture, Outputs, Story, Ticket, as_completed, blocking};
 pub use context::TaskContext;
+pub use encoding::{from_bytes, to_bytes};
 pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
 pub use graph::{Graph, Value};
 pub use init::init;
 pub use local::{LocalCluster, LocalClusterBuilder, WorkerLog};
-pub use quiltwork_macros::{main, task};
+pub use quiltwork_macros::{main, pipeline, task};
 pub use quiltwork_types::{
     AttemptId, Chapter, FailureKind, JobId, NamedResource, Resources, StoryEntry, TaskFailure, TaskId, TaskState, Time,
     WorkerId, WorkerInfo,

@@ -1,11 +1,13 @@
 //! What the macros' expansions call; no part of the public interface, free to change with the macros.
 use crate::argument::{Argument, Portable};
 use crate::call::TaskCall;
+use crate::data::{Given, Pipeline};
 use std::fmt::Display;
 use std::ops::Deref;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
+pub use crate::data::{Givens, PipelineEntry};
 pub use inventory;
 use quiltwork_worker::Argument as Encoded;
 pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on, copied_bytes};
@@ -13,6 +15,11 @@ pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on, co
 /// The call of a task by its path.
 pub fn task_call<T, const N: usize>(path: &'static str, arguments: [(&'static str, Argument); N]) -> TaskCall<T> {
     TaskCall::new(path, arguments)
+}
+
+/// The pipeline by its path, with what it was given.
+pub fn pipeline<O, const N: usize>(path: &'static str, givens: [Given; N]) -> Pipeline<O> {
+    Pipeline::new(path, givens)
 }
 
 /// Takes the next argument of an attempt.

@@ -3,6 +3,7 @@
 //! Workers are this very binary started again, so the harness is ours: `quiltwork::init()` must come first in `main`.
 mod bad_input;
 mod chaos;
+mod data;
 mod lifetimes;
 mod nested;
 mod tasks;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Two cores: clusters beside each other would only take turns, and their kills would hit slower machines unevenly.
     arguments.test_threads = Some(1);
-    let trials = [chaos::trials(), bad_input::trials(), nested::trials(), lifetimes::trials()];
+    let trials = [chaos::trials(), bad_input::trials(), nested::trials(), lifetimes::trials(), data::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

@@ -1,6 +1,7 @@
 //! The attribute macros of Quiltwork: they only rewrite syntax, everything they call is in `quiltwork::__private`.
 
 mod entry;
+mod pipeline;
 mod signature;
 mod task;
 
@@ -39,6 +40,36 @@ pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let no_options = "#[quiltwork::task] takes no arguments\n\
         hint: options belong to the call, such as `name(a, b).retries(3)`";
     expand(arguments, no_options, item, task::expand, |item| item)
+}
+
+/// Makes a function a pipeline: it describes steps over partitioned data, which run on a cluster.
+///
+/// The function takes `Partitioned` data sets and whatever can travel, calls their methods, and returns `Partitioned`,
+/// `Single` or a tuple of these. Its name then does three things:
+///
+/// - `name(data, limit)` makes a `Pipeline`, to be run; a `Dataset` stands for a `Partitioned`.
+/// - `name::call(data, limit)` is the function as it was written, to be used within another pipeline.
+/// - Workers find it under its path.
+///
+/// **The function runs in every process.** It describes the same steps again where a task runs: so its closures, which
+/// cannot travel, are there already. Therefore what it describes may depend on nothing but its parameters: no files, no
+/// clock, no random numbers outside of the closures. It should be quick; a step that describes otherwise is refused.
+///
+/// ```ignore
+/// #[quiltwork::pipeline]
+/// fn long_words(lines: Partitioned<String>, least: usize) -> Partitioned<(String, u64)> {
+///     lines
+///         .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+///         .filter(move |word| word.len() >= least)
+///         .map(|word| (word, 1))
+///         .reduce_by_key(|a, b| a + b)
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn pipeline(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let no_options = "#[quiltwork::pipeline] takes no arguments\n\
+        hint: options belong to the run, such as `name(data).progress().run(&client)`";
+    expand(arguments, no_options, item, pipeline::expand, |item| item)
 }
 
 /// Makes `main` the entry of a program that can be its own workers.

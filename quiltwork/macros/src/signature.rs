@@ -1,23 +1,24 @@
-//! What a task's signature may look like; everything else is refused where it stands, with what to write instead.
+//! What the signature of a task or a pipeline may look like; all else is refused where it stands, with what to write
+//! instead.
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Error, FnArg, Ident, Pat, ReturnType, Safety, Signature, Type};
 
-/// One parameter of a task.
+/// One parameter.
 pub(crate) struct Parameter {
     pub(crate) name: Ident,
     pub(crate) kind: Box<Type>,
 }
 
-/// Checks the whole signature and lists its parameters; all mistakes are reported together.
-pub(crate) fn parameters(signature: &Signature) -> syn::Result<Vec<Parameter>> {
-    let mut mistakes = Mistakes::default();
+/// Checks the whole signature of `what` and lists its parameters; all mistakes are reported together.
+pub(crate) fn parameters(signature: &Signature, what: &'static str) -> syn::Result<Vec<Parameter>> {
+    let mut mistakes = Mistakes { what, error: None };
     check_qualifiers(signature, &mut mistakes);
     let parameters = signature.inputs.iter().filter_map(|input| parameter(input, &mut mistakes)).collect();
     if let ReturnType::Type(_, output) = &signature.output {
-        check_type(output, "the result of a task", &mut mistakes);
+        check_type(output, &format!("the result of {what}"), &mut mistakes);
     }
-    match mistakes.0 {
+    match mistakes.error {
         Some(error) => Err(error),
         None => Ok(parameters),
     }
@@ -46,45 +47,53 @@ pub(crate) fn text(tokens: &impl ToTokens) -> String {
     text
 }
 
-#[derive(Default)]
-struct Mistakes(Option<Error>);
+struct Mistakes {
+    /// What the signature is of.
+    what: &'static str,
+    error: Option<Error>,
+}
 
 impl Mistakes {
+    /// Adds `message`, which goes on after the name of what the signature is of.
+    fn add_own(&mut self, place: impl ToTokens, message: &str) {
+        self.add(place, format!("{} {message}", self.what));
+    }
+
     fn add(&mut self, place: impl ToTokens, message: impl std::fmt::Display) {
         let error = Error::new_spanned(place, message);
-        match &mut self.0 {
+        match &mut self.error {
             Some(all) => all.combine(error),
-            None => self.0 = Some(error),
+            None => self.error = Some(error),
         }
     }
 }
 
 fn check_qualifiers(signature: &Signature, mistakes: &mut Mistakes) {
     if !signature.generics.params.is_empty() {
-        mistakes.add(
+        mistakes.add_own(
             &signature.generics.params,
-            "a task cannot be generic: workers find it by its name alone\n\
-             hint: write one task for each type, and let them call a generic function",
+            "cannot be generic: workers find it by its name alone\n\
+             hint: write one for each type, and let them call a generic function",
         );
     }
     if let Some(clause) = &signature.generics.where_clause {
-        mistakes.add(clause, "a task cannot have a `where` clause");
+        mistakes.add_own(clause, "cannot have a `where` clause");
     }
     if let Some(token) = &signature.constness {
-        mistakes.add(token, "a task cannot be a `const fn`");
+        mistakes.add_own(token, "cannot be a `const fn`");
     }
     if let Safety::Unsafe(token) = &signature.safety {
-        mistakes.add(
+        mistakes.add_own(
             token,
-            "a task cannot be an `unsafe fn`: nobody stands between it and what arrives\n\
+            "cannot be an `unsafe fn`: nobody stands between it and what arrives\n\
              hint: make the function safe and put the `unsafe` block inside, with its reason",
         );
     }
     if let Some(abi) = &signature.abi {
-        mistakes.add(abi, "a task cannot be an `extern fn`");
+        mistakes.add_own(abi, "cannot be an `extern fn`");
     }
     if let Some(variadic) = &signature.variadic {
-        mistakes.add(variadic, "a task cannot take a varying number of arguments\nhint: take a `Vec`");
+        mistakes.add_own(variadic, "cannot take a varying number of arguments\nhint: take a `Vec`");
     }
 }
 
@@ -92,25 +101,26 @@ fn parameter(input: &FnArg, mistakes: &mut Mistakes) -> Option<Parameter> {
     let typed = match input {
         FnArg::Typed(typed) => typed,
         FnArg::Receiver(receiver) => {
-            mistakes.add(
+            mistakes.add_own(
                 receiver,
-                "a task is a free function and has no `self`\n\
+                "is a free function and has no `self`\n\
                  hint: move it out of the `impl` block and take the value as a parameter",
             );
             return None;
         }
     };
-    check_type(&typed.ty, "a task's parameter", mistakes);
+    check_type(&typed.ty, &format!("{}'s parameter", mistakes.what), mistakes);
     match &*typed.pat {
         Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
             Some(Parameter { name: name.ident.clone(), kind: typed.ty.clone() })
         }
         pattern => {
-            mistakes.add(
-                pattern,
-                "a task's parameter needs a name: it is part of error messages\n\
+            let message = format!(
+                "{}'s parameter needs a name: it is part of error messages\n\
                  hint: take it as a whole and take it apart in the body",
+                mistakes.what
             );
+            mistakes.add(pattern, message);
             None
         }
     }

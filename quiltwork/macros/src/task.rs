@@ -8,12 +8,17 @@ use syn::{Attribute, Ident, ItemFn, ReturnType, Type, parse_quote};
 
 /// Rewrites a function into its three parts.
 pub(crate) fn expand(function: ItemFn) -> syn::Result<TokenStream> {
-    let parameters = signature::parameters(&function.sig)?;
+    let parameters = signature::parameters(&function.sig, "a task")?;
     let parts = Parts::of(&function, parameters);
     let submitting = parts.submitting(&function);
     let plain = parts.plain(function);
     let entry = parts.entry();
     Ok(quote! { #submitting #plain #entry })
+}
+
+/// The `#[cfg]`s of a function: they decide about all its parts.
+pub(crate) fn conditions(function: &ItemFn) -> Vec<Attribute> {
+    function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
 }
 
 /// What the three parts have in common.
@@ -24,7 +29,6 @@ struct Parts {
     parameters: Vec<Parameter>,
     output: Type,
     is_async: bool,
-    /// `#[cfg]`s: they decide about all three parts.
     conditions: Vec<Attribute>,
 }
 
@@ -36,13 +40,12 @@ impl Parts {
             ReturnType::Default => parse_quote! { () },
             ReturnType::Type(_, output) => (**output).clone(),
         };
-        let is_condition = |attribute: &&Attribute| attribute.path().is_ident("cfg");
         Self {
             path: quote! { ::core::concat!(::core::module_path!(), "::", #text) },
             parameters,
             output,
             is_async: function.sig.asyncness.is_some(),
-            conditions: function.attrs.iter().filter(is_condition).cloned().collect(),
+            conditions: conditions(function),
             name,
         }
     }

@@ -84,6 +84,14 @@ impl Cell {
         !matches!(self.state().stage, Stage::Running)
     }
 
+    /// Why there will be no value, if that is known.
+    pub(super) fn failure(&self) -> Option<Error> {
+        match &self.state().stage {
+            Stage::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
     /// How far the task last said it is.
     pub(crate) fn progress(&self) -> Option<(u64, u64)> {
         self.state().progress

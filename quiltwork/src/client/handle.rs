@@ -60,6 +60,15 @@ impl<T> Handle<T> {
         self.target.live().is_none_or(|reference| reference.cell().is_done())
     }
 
+    /// Why there will be no result, if the task is known to have failed. The result is not fetched to find out.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        match self.target.submitted() {
+            Ok(reference) => reference.cell().failure(),
+            Err(error) => Some(error),
+        }
+    }
+
     /// How far the task last said it is: done and total, in its own unit.
     #[must_use]
     pub fn progress(&self) -> Option<(u64, u64)> {

@@ -1,6 +1,58 @@
-//! Data sets of files: list them, cut them into partitions, read a partition inside a task, merge by key. The tasks are yours.
+//! Partitioned data: files and records in partitions, steps over them, and pipelines that run on a cluster or in one
+//! thread.
 //!
-//! A data set becomes tasks in three steps, each of which is plain data and plain functions:
+//! A **pipeline** is a function that describes steps over [`Partitioned`] data. Its closures run where the data is:
+//!
+//! ```no_run
+//! use quiltwork::data::{self, FilePartition, Partitioned};
+//! use quiltwork::prelude::*;
+//!
+//! #[quiltwork::pipeline]
+//! fn frequent_words(texts: Partitioned<FilePartition>, least: u64) -> Partitioned<(String, u64)> {
+//!     texts
+//!         .lines()
+//!         .flat_map(|line| line.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>())
+//!         .map(|word| (word, 1))
+//!         .reduce_by_key(|a, b| a + b)
+//!         .filter(move |(_, count)| *count >= least)
+//!         .sort_by_key(|(word, _)| word.clone())
+//! }
+//!
+//! #[quiltwork::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let cluster = LocalCluster::builder().workers(2).start().await?;
+//!     let texts = data::files("corpus").extensions(["txt", "md"]).list()?.partitions(16);
+//!     for (word, count) in frequent_words(texts, 100).progress().run(cluster.client()).await? {
+//!         println!("{count:>8}  {word}");
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! **Nothing runs before it is asked for**, and what nobody needs never runs. Steps that look at one record at a time
+//! are fused into the task that makes or reads the partition; a step that brings records together (by key, by order)
+//! begins a new stage. [`Pipeline`] displays as its stages.
+//!
+//! | you have | you write |
+//! |---|---|
+//! | anything that can be iterated | [`from_iter`], which makes a [`Dataset`] to be given to a pipeline |
+//! | files of lines, JSON lines, CSV | [`files`], [`lines`](Partitioned::lines), [`json_lines`](Partitioned::json_lines), [`csv`](Partitioned::csv) |
+//! | records by themselves | [`map`](Partitioned::map), [`try_map`](Partitioned::try_map), [`filter`](Partitioned::filter), [`flat_map`](Partitioned::flat_map), [`map_partitions`](Partitioned::map_partitions), [`sample`](Partitioned::sample) |
+//! | a question about all of them | [`count`](Partitioned::count), [`reduce`](Partitioned::reduce), [`fold`](Partitioned::fold), [`take`](Partitioned::take), [`collect`](Partitioned::collect) |
+//! | records with keys | [`key_by`](Partitioned::key_by), [`reduce_by_key`](Partitioned::reduce_by_key), [`group_by_key`](Partitioned::group_by_key), [`distinct`](Partitioned::distinct), [`join`](Partitioned::join), [`left_join`](Partitioned::left_join), [`full_join`](Partitioned::full_join), [`semi_join`](Partitioned::semi_join) |
+//! | an order | [`sort_by_key`](Partitioned::sort_by_key), [`zip`](Partitioned::zip), [`windows`](Partitioned::windows), [`repartition`](Partitioned::repartition) |
+//! | a result to keep | [`persist`](Partitioned::persist) within a pipeline, [`Pipeline::persist`] between pipelines, [`write_text`](Partitioned::write_text), [`write_json_lines`](Partitioned::write_json_lines), [`write_csv`](Partitioned::write_csv) |
+//!
+//! **The result depends on the data alone**: not on how many workers there are, which of them finishes first or dies.
+//! Keys are placed by a fixed hash, and everything is joined in the order of the partitions.
+//!
+//! Limits today: a partition is held in memory where a step needs it as a whole, and a task that reads its part of a
+//! shuffle fetches the other parts as well, so shuffles should fit into the memory of a worker. All records of one key
+//! are grouped and joined by one task; sorting cuts between equal keys, too.
+//!
+//! # Tasks of your own
+//!
+//! Files can be cut into partitions and merged by key with nothing but tasks, where that is quicker or clearer:
 //!
 //! ```no_run
 //! use quiltwork::prelude::*;
@@ -28,16 +80,42 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! Everything happens in a fixed order: the same files give the same partitions and the same tree of merges, however
-//! many workers there are and whichever of them finishes first.
+mod dataset;
 mod error;
+mod flow;
+mod keyed;
 mod listing;
 mod merge;
+mod order;
+mod parameter;
 mod partition;
+mod partitioned;
+mod piece;
+mod pipeline;
+mod plan;
 mod read;
+mod record;
+mod registry;
+mod seen;
+mod single;
+mod sort;
+mod stages;
+mod text;
+mod write;
 
+pub use dataset::{Dataset, from_iter};
 pub use error::DataError;
+pub use keyed::Key;
 pub use listing::{Files, ListedFile, Listing, Skipped, files};
 pub use merge::{merge_by_key, tree_reduce};
+pub use parameter::{IntoParameter, Output, Parameter};
 pub use partition::{FilePartition, FileSlice};
+pub use partitioned::Partitioned;
+pub use pipeline::Pipeline;
+pub use record::Record;
+pub use single::Single;
+
+#[doc(hidden)]
+pub use parameter::{Blueprint, Given, Givens};
+#[doc(hidden)]
+pub use registry::PipelineEntry;

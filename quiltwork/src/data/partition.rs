@@ -58,6 +58,11 @@ impl FileSlice {
         self.end - self.start
     }
 
+    /// What begins where this slice ends.
+    pub(super) fn rest(&self) -> Self {
+        Self { path: self.path.clone(), start: self.end, end: u64::MAX }
+    }
+
     fn of(file: &ListedFile, range: Range<u64>) -> Self {
         Self { path: file.path.clone(), start: range.start, end: range.end }
     }

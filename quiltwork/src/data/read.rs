@@ -2,7 +2,7 @@
 use super::error::DataError;
 use super::partition::{FilePartition, FileSlice};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 
 /// How much is read before it is handed on, give or take the rest of a line: large enough that calls cost nothing,
 /// small enough for the processor's cache.
@@ -28,13 +28,16 @@ impl FilePartition {
     /// # Errors
     /// If a file cannot be read, or has an endless line.
     pub fn for_each_line(&self, mut use_line: impl FnMut(&[u8])) -> Result<(), DataError> {
-        self.for_each_chunk(|chunk| {
-            for line in chunk.split_inclusive(|byte| *byte == b'\n') {
-                let line = line.strip_suffix(b"\n").unwrap_or(line);
-                use_line(line.strip_suffix(b"\r").unwrap_or(line));
-            }
-        })
+        self.for_each_chunk(|chunk| lines_of(chunk).for_each(&mut use_line))
     }
+}
+
+/// The lines of a chunk, each without its end (`\n` or `\r\n`).
+pub(super) fn lines_of(chunk: &[u8]) -> impl Iterator<Item = &[u8]> {
+    chunk.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    })
 }
 
 impl FileSlice {
@@ -55,6 +58,20 @@ impl FileSlice {
     /// # Errors
     /// If the file cannot be read, or has an endless line.
     pub fn for_each_chunk(&self, mut use_chunk: impl FnMut(&[u8])) -> Result<(), DataError> {
+        self.try_for_each_chunk(|chunk| {
+            use_chunk(chunk);
+            Ok(())
+        })
+    }
+
+    /// Like [`for_each_chunk`](Self::for_each_chunk), but ends with the first `Err`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has an endless line, or with that of `use_chunk`.
+    pub fn try_for_each_chunk<E: From<DataError>>(
+        &self,
+        mut use_chunk: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let unreadable = || DataError::read(self.path());
         let (mut reader, mut at) = self.open().map_err(unreadable())?;
         let mut chunk = Vec::new();
@@ -68,13 +85,20 @@ impl FileSlice {
             if !chunk.ends_with(b"\n") {
                 let rest = reader.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut chunk).map_err(unreadable())?;
                 if rest as u64 == LINE_LIMIT {
-                    return Err(DataError::LongLine { path: self.path().to_owned(), limit: LINE_LIMIT });
+                    return Err(DataError::LongLine { path: self.path().to_owned(), limit: LINE_LIMIT }.into());
                 }
             }
             at += chunk.len() as u64;
-            use_chunk(&chunk);
+            use_chunk(&chunk)?;
         }
         Ok(())
+    }
+
+    /// Reads exactly the lines that begin within the slice.
+    pub(super) fn reader(&self) -> io::Result<Take<BufReader<File>>> {
+        let (reader, start) = self.open()?;
+        let (_, end) = self.rest().open()?;
+        Ok(reader.take(end.saturating_sub(start)))
     }
 
     /// A reader that stands at the first line that begins within the slice, and where that is.

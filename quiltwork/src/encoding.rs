@@ -1,0 +1,28 @@
+//! The bytes in which values travel, for those who keep many values in a container of their own; it sends nothing.
+use crate::error::{Error, Problem, Result};
+use quiltwork_protocol::codec;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Encodes a value as it would travel between processes, but without its type's name.
+///
+/// # Errors
+/// [`Error::Encode`] if its `Serialize` fails.
+///
+/// ```
+/// let bytes = quiltwork::to_bytes(&("one".to_owned(), 1_u64))?;
+/// assert_eq!(quiltwork::from_bytes::<(String, u64)>(&bytes)?, ("one".to_owned(), 1));
+/// # Ok::<(), quiltwork::Error>(())
+/// ```
+pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    codec::encode_value(value).map_err(|error| Error::Encode(Problem::new(error.to_string())))
+}
+
+/// Reads what [`to_bytes`] made of a `T`. Nothing in the bytes tells of which type they are.
+///
+/// # Errors
+/// [`Error::Decode`] if the bytes are not one whole encoding of a `T`.
+pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    codec::decode_value(codec::encoding_of::<T>(), bytes)
+        .map_err(|error| Error::Decode(Problem::new(error.to_string())))
+}
