@@ -72,8 +72,8 @@ impl<T: Record> Partitioned<T> {
                     records.extend(piece.section::<Vec<T>>(section)?.into_iter().take(missing));
                 }
             }
-            // Those that begin with a record of another partition are of that partition.
-            pour(records.windows(wanted + 1).take(own).map(<[T]>::to_vec), sink)
+            // No window begins among the heads: they are one record too few for that.
+            pour(records.windows(wanted + 1).map(<[T]>::to_vec), sink)
         });
         let feeds = vec![Feed::Same(made), Feed::All(heads)];
         Partitioned::fed_by(draft, feeds, Width::of(made), "windows", flow)

@@ -119,6 +119,11 @@ proptest! {
         let expected: BTreeSet<Pair> = flat(&parts).into_iter().collect();
         prop_assert_eq!(found.len(), expected.len());
         prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
+
+        let found = distinct(given(vec![flat(&parts)])).run_serially().unwrap();
+        let mut seen = BTreeSet::new();
+        let first_seen = flat(&parts).into_iter().filter(|pair| seen.insert(pair.clone()));
+        prop_assert_eq!(found, first_seen.collect::<Vec<_>>(), "one partition keeps the order");
     }
 
     #[test]
