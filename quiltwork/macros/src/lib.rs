@@ -2,6 +2,7 @@
 
 mod entry;
 mod pipeline;
+mod plain;
 mod signature;
 mod task;
 

@@ -1,12 +1,12 @@
 //! `#[quiltwork::pipeline]`: one function becomes what is called with data, the plain function, and an entry in the
 //! registry.
+use crate::plain::{conditions, plain};
 use crate::signature::{self, Parameter};
-use crate::task::conditions;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ItemFn, ReturnType, parse_quote};
+use syn::{Error, Ident, ItemFn, ReturnType};
 
 /// Rewrites a function into its three parts.
 pub(crate) fn expand(function: ItemFn) -> syn::Result<TokenStream> {
@@ -21,7 +21,7 @@ pub(crate) fn expand(function: ItemFn) -> syn::Result<TokenStream> {
     };
     let called = called(&function, &parameters, output);
     let entry = entry(&function, &parameters);
-    let plain = plain(function);
+    let plain = plain(function, "pipeline");
     Ok(quote! { #called #plain #entry })
 }
 
@@ -54,28 +54,6 @@ fn called(function: &ItemFn, parameters: &[Parameter], output: &syn::Type) -> To
                 #path,
                 [#(::quiltwork::data::IntoParameter::<#kinds>::into_parameter(#names)),*],
             )
-        }
-    }
-}
-
-/// The type that carries the function as it was written, under the name `call`.
-fn plain(mut function: ItemFn) -> TokenStream {
-    let conditions = conditions(&function);
-    let (name, visibility) = (function.sig.ident.clone(), function.vis.clone());
-    let note = format!("Carries the plain function of the pipeline `{}`.", name.unraw());
-    function.sig.ident = Ident::new("call", name.span());
-    if !function.attrs.iter().any(|attribute| attribute.path().is_ident("doc")) {
-        function.attrs.push(parse_quote! { #[doc = "The plain function."] });
-    }
-    quote! {
-        #[doc = #note]
-        #(#conditions)*
-        #[allow(non_camel_case_types, clippy::empty_enums)]
-        #visibility enum #name {}
-
-        #(#conditions)*
-        impl #name {
-            #function
         }
     }
 }

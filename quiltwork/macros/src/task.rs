@@ -1,4 +1,5 @@
 //! `#[quiltwork::task]`: one function becomes a call to submit, the plain function, and an entry in the registry.
+use crate::plain::{conditions, plain};
 use crate::signature::{self, Parameter};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -11,14 +12,9 @@ pub(crate) fn expand(function: ItemFn) -> syn::Result<TokenStream> {
     let parameters = signature::parameters(&function.sig, "a task")?;
     let parts = Parts::of(&function, parameters);
     let submitting = parts.submitting(&function);
-    let plain = parts.plain(function);
+    let plain = plain(function, "task");
     let entry = parts.entry();
     Ok(quote! { #submitting #plain #entry })
-}
-
-/// The `#[cfg]`s of a function: they decide about all its parts.
-pub(crate) fn conditions(function: &ItemFn) -> Vec<Attribute> {
-    function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
 }
 
 /// What the three parts have in common.
@@ -82,28 +78,6 @@ impl Parts {
             quote_spanned! { output.span() => <#output as ::quiltwork::__private::TaskReturn>::Value }
         } else {
             quote! { #output }
-        }
-    }
-
-    /// The type that carries the function as it was written, under the name `call`.
-    fn plain(&self, mut function: ItemFn) -> TokenStream {
-        let Self { name, conditions, .. } = self;
-        let visibility = function.vis.clone();
-        let note = format!("Carries the plain function of the task `{}`.", name.unraw());
-        function.sig.ident = Ident::new("call", name.span());
-        if !function.attrs.iter().any(|attribute| attribute.path().is_ident("doc")) {
-            function.attrs.push(parse_quote! { #[doc = "The plain function."] });
-        }
-        quote! {
-            #[doc = #note]
-            #(#conditions)*
-            #[allow(non_camel_case_types, clippy::empty_enums)]
-            #visibility enum #name {}
-
-            #(#conditions)*
-            impl #name {
-                #function
-            }
         }
     }
 
