@@ -10,6 +10,8 @@ mod tasks;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 /// A hang guard, not a measurement: no test comes near it.
@@ -24,16 +26,24 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 
-/// A test that runs as a future on a runtime of its own and is given up after [`LONGEST`].
+/// A test that runs as a future on a runtime and a thread of its own, and is given up after [`LONGEST`] even if it
+/// blocks: the end of the process ends it.
 fn trial<F>(name: &'static str, test: fn() -> F) -> Trial
 where
     F: Future<Output = anyhow::Result<()>> + 'static,
 {
     Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        match runtime.block_on(async { tokio::time::timeout(LONGEST, test()).await }) {
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || tell.send(run(test)));
+        match told.recv_timeout(LONGEST) {
             Ok(result) => result.map_err(|error| Failed::from(format!("{error:?}"))),
-            Err(_) => Err(format!("no end after {LONGEST:?}").into()),
+            Err(RecvTimeoutError::Timeout) => Err(format!("no end after {LONGEST:?}").into()),
+            Err(RecvTimeoutError::Disconnected) => Err("it panicked".into()),
         }
     })
+}
+
+fn run<F: Future<Output = anyhow::Result<()>>>(test: fn() -> F) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(test())
 }
