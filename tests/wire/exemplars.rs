@@ -5,8 +5,8 @@ use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
 use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Place};
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
-    BulkReply, BulkRequest, ClientToMaster, Hello, HelloReply, Holder, MasterToClient, MasterToWorker, Parcel, Purpose,
-    RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
+    BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient, MasterToWorker,
+    Parcel, Purpose, RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
 };
 use quiltwork_types::{
     AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, StoryEntry,
@@ -88,7 +88,8 @@ pub(crate) fn yous() -> Vec<You> {
 }
 
 pub(crate) fn bulk_requests() -> Vec<BulkRequest> {
-    vec![BulkRequest::Fetch(value(9)), BulkRequest::Upload { task: task(10), size: 1 << 20 }]
+    let range = ByteRange { start: 20, length: 1 << 24 };
+    vec![BulkRequest::Fetch { value: value(9), range }, BulkRequest::Upload { task: task(10), size: 1 << 20 }]
 }
 
 pub(crate) fn bulk_replies() -> Vec<BulkReply> {

@@ -3,9 +3,10 @@ use crate::arguments::Output;
 use crate::copies::note_copy;
 use crate::desk::Desk;
 use crate::store::{Origin, Stored, ValueStore};
-use quiltwork_protocol::Holder;
-use quiltwork_transport::{Connection, Endpoint, WorkerPool};
-use quiltwork_types::{ValueId, WorkerId};
+use bytes::Bytes;
+use quiltwork_protocol::{ByteRange, Holder};
+use quiltwork_transport::{BulkError, Connection, Endpoint, WorkerPool};
+use quiltwork_types::{Encoding, ValueId, WorkerId};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Weak};
@@ -76,22 +77,57 @@ impl Peers {
     }
 
     async fn fetch_from(&self, value: ValueId, holders: &[Holder]) -> Result<Output, Vec<WorkerId>> {
-        if let Some(Stored { origin: Origin::Copied, output }) = self.store.get(value) {
+        if let Some(output) = self.here(value, holders) {
             return Ok(output);
         }
-        if let Some(output) = self.share(value, holders) {
-            return Ok(output);
+        let (encoding, bytes) = self.fetch_range(value, holders, ByteRange::WHOLE).await?;
+        let output = Output { encoding, bytes };
+        self.keep(value, &output).await;
+        Ok(output)
+    }
+
+    /// Gets a stretch of a value from the first of `holders` that has it: a slice of the value if that is on this node,
+    /// otherwise just these bytes, of which no copy is kept.
+    ///
+    /// # Errors
+    /// The workers that did not have it or could not be reached: all of `holders`.
+    pub(crate) async fn fetch_range(
+        &self,
+        value: ValueId,
+        holders: &[Holder],
+        range: ByteRange,
+    ) -> Result<(Encoding, Bytes), Vec<WorkerId>> {
+        match self.here(value, holders) {
+            Some(Output { encoding, bytes }) => Ok((encoding, range.of(&bytes))),
+            None => self.ask_all(value, holders, range).await,
         }
+    }
+
+    /// The value, if this worker or another one of its node has it. What an attempt here made is the published value
+    /// only if the master says that this worker holds it.
+    fn here(&self, value: ValueId, holders: &[Holder]) -> Option<Output> {
+        let held = holders.iter().any(|h| matches!(h, Holder::Worker { worker, .. } if *worker == self.worker));
+        match self.store.get(value) {
+            Some(Stored { origin, output }) if held || origin == Origin::Copied => Some(output),
+            _ => self.share(value, holders),
+        }
+    }
+
+    async fn ask_all(
+        &self,
+        value: ValueId,
+        holders: &[Holder],
+        range: ByteRange,
+    ) -> Result<(Encoding, Bytes), Vec<WorkerId>> {
         let mut tried = Vec::with_capacity(holders.len());
         for holder in holders {
             let fetched = match holder {
-                Holder::Master => self.fetch_over(&self.master, value).await,
+                Holder::Master => self.fetch_over(&self.master, value, range).await,
                 Holder::Worker { worker, .. } if *worker == self.worker => None,
-                Holder::Worker { worker, address } => self.fetch_at(*worker, *address, value).await,
+                Holder::Worker { worker, address } => self.fetch_at(*worker, *address, value, range).await,
             };
-            if let Some(output) = fetched {
-                self.keep(value, &output).await;
-                return Ok(output);
+            if let Some(fetched) = fetched {
+                return Ok(fetched);
             }
             // The master has no number of its own: what it lacks is told as missing here.
             tried.push(if let Holder::Worker { worker, .. } = holder { *worker } else { self.worker });
@@ -104,24 +140,31 @@ impl Peers {
         self.pool.lose(worker);
     }
 
-    async fn fetch_at(&self, worker: WorkerId, address: SocketAddr, value: ValueId) -> Option<Output> {
+    async fn fetch_at(
+        &self,
+        worker: WorkerId,
+        address: SocketAddr,
+        value: ValueId,
+        range: ByteRange,
+    ) -> Option<(Encoding, Bytes)> {
         let connection = self.pool.connection(worker, address).await?;
-        self.fetch_over(&connection, value).await
+        self.fetch_over(&connection, value, range).await
     }
 
-    async fn fetch_over(&self, connection: &Connection, value: ValueId) -> Option<Output> {
+    async fn fetch_over(&self, connection: &Connection, value: ValueId, range: ByteRange) -> Option<(Encoding, Bytes)> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        match connection.fetch(value, self.value_limit).await {
-            Ok(found) => {
-                let (encoding, bytes) = found?;
-                note_copy(bytes.len());
-                Some(Output { encoding, bytes })
-            }
-            Err(error) => {
-                tracing::debug!(%value, holder = %connection.remote_address(), %error, "value not fetched");
-                None
-            }
-        }
+        let fetch = async {
+            let Some(arriving) = connection.fetch_range(value, range).await? else { return Ok(None) };
+            let encoding = arriving.encoding();
+            let bytes = arriving.collect(self.value_limit).await?;
+            note_copy(bytes.len());
+            Ok::<_, BulkError>(Some((encoding, bytes)))
+        };
+        let fetched = fetch.await;
+        fetched.unwrap_or_else(|error| {
+            tracing::debug!(%value, holder = %connection.remote_address(), %error, "value not fetched");
+            None
+        })
     }
 
     /// What a worker of this node holds is here already: it only has to be held by this one as well.

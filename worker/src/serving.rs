@@ -44,7 +44,7 @@ pub(crate) async fn serve_connection(connection: Connection, store: Arc<dyn Valu
 }
 
 async fn answer(incoming: IncomingBulk, store: Arc<dyn ValueStore>) {
-    let BulkRequest::Fetch(value) = incoming.request() else { return incoming.refuse().await };
+    let BulkRequest::Fetch { value, .. } = incoming.request() else { return incoming.refuse().await };
     let Some(Stored { output, .. }) = store.get(value) else { return incoming.missing().await };
     if let Err(error) = incoming.found(output.encoding, &output.bytes).await {
         tracing::debug!(%value, %error, "value not served");

@@ -6,6 +6,7 @@
 //! ```
 //! Everything works inside any tokio runtime with time and io enabled; a current-thread runtime is the fastest place.
 
+mod arriving;
 mod bulk;
 mod connection;
 mod endpoint;
@@ -20,6 +21,7 @@ mod outbox;
 mod pool;
 mod tls;
 
+pub use arriving::Arriving;
 pub use bulk::{IncomingBulk, UploadDone};
 pub use connection::Connection;
 pub use endpoint::Endpoint;

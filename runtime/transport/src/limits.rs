@@ -38,6 +38,10 @@ pub const WRITE_SIZE: usize = 64 << 10;
 /// part of the window for sending.
 pub(crate) const BULK_WRITE_SIZE: usize = 256 << 10;
 
+/// Chunks of a value taken from QUIC at a time. Each is what one datagram brought, so that these can be written in one call
+/// of the system, and the peer hears that there is room again often enough.
+pub(crate) const BULK_CHUNKS: usize = 64;
+
 /// Buffers of a link that grew beyond this in a burst are given back after it, in bytes.
 pub(crate) const BUFFER_KEPT: usize = 1 << 20;
 

@@ -35,7 +35,7 @@ fn serve_all(connection: Connection, bytes: Vec<u8>) -> Arc<AtomicU32> {
     let bytes = Bytes::from(encode_value(&bytes).unwrap());
     tokio::spawn(async move {
         while let Ok(request) = connection.accept_bulk().await {
-            assert!(matches!(request.request(), BulkRequest::Fetch(_)));
+            assert!(matches!(request.request(), BulkRequest::Fetch { .. }));
             counter.fetch_add(1, Ordering::Relaxed);
             // Time for others to want the same.
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,13 +1,14 @@
 //! Values on streams of their own: they arrive equal, and no lie about them costs memory or time.
 use crate::support::{Cluster, sized, soon};
 use bytes::Bytes;
-use quiltwork_protocol::{BulkReply, BulkRequest, codec};
+use quiltwork_protocol::{BulkReply, BulkRequest, ByteRange, codec};
 use quiltwork_transport::{BulkError, Connection, Endpoint, Role};
 use quiltwork_types::{Encoding, JobId, TaskId, ValueId};
 
 const TASK: TaskId = TaskId { job: JobId(1), index: 2 };
 const VALUE: ValueId = ValueId::of(TASK);
 const LIMIT: u64 = 1 << 30;
+const WHOLE: BulkRequest = BulkRequest::Fetch { value: VALUE, range: ByteRange::WHOLE };
 
 fn pattern(len: usize) -> Bytes {
     (0..=250_u8).cycle().zip(0..len).map(|(low, index)| low ^ index.to_le_bytes()[2]).collect()
@@ -18,12 +19,12 @@ async fn serve(connection: Connection, value: Option<Bytes>) -> Vec<Bytes> {
     let mut uploads = Vec::new();
     while let Ok(incoming) = connection.accept_bulk().await {
         match (incoming.request(), &value) {
-            (BulkRequest::Fetch(asked), Some(bytes)) => {
+            (BulkRequest::Fetch { value: asked, .. }, Some(bytes)) => {
                 assert_eq!(asked, VALUE);
                 // It ends in an error when the reader does not want all of it.
                 let _ = incoming.found(Encoding::Raw, bytes).await;
             }
-            (BulkRequest::Fetch(_), None) => incoming.missing().await,
+            (BulkRequest::Fetch { .. }, None) => incoming.missing().await,
             (BulkRequest::Upload { task, .. }, _) => {
                 assert_eq!(task, TASK);
                 if let Ok((bytes, done)) = incoming.receive(LIMIT).await {
@@ -53,6 +54,32 @@ async fn values_of_all_sizes_come_back_equal() {
         assert!(fetched == value, "{size} bytes differ");
         at_client.close("done");
         soon(server).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_range_brings_its_own_bytes_and_where_they_stand() {
+    let (_cluster, at_master, at_client) = connect().await;
+    let value = pattern(3 << 20);
+    tokio::spawn(serve(at_master, Some(value.clone())));
+    let end = value.len();
+    for (start, length, bytes) in [
+        (0, 10, 0..10),
+        (5, 2 << 20, 5..5 + (2 << 20)),
+        (end - 7, 100, end - 7..end),
+        (end, 1, end..end),
+        (usize::MAX, usize::MAX, end..end),
+    ] {
+        let range = ByteRange { start: start as u64, length: length as u64 };
+        let mut arriving = soon(at_client.fetch_range(VALUE, range)).await.unwrap().unwrap();
+        assert_eq!((arriving.encoding(), arriving.size()), (Encoding::Raw, end as u64));
+        assert_eq!(arriving.left(), bytes.start as u64..bytes.end as u64);
+        let mut arrived = Vec::new();
+        while let Some((offset, chunks)) = soon(arriving.next()).await.unwrap() {
+            assert_eq!(offset, (bytes.start + arrived.len()) as u64);
+            chunks.iter().for_each(|chunk| arrived.extend_from_slice(chunk));
+        }
+        assert!(arrived == value[bytes], "{length} bytes from {start}");
     }
 }
 
@@ -222,7 +249,7 @@ async fn waiting_for_a_request_can_be_given_up_and_broken_requests_are_skipped()
     let (mut broken, _receive) = quic.open_bi().await.unwrap();
     broken.write_all(&[0xff; 10]).await.unwrap();
     let (mut slow, _receive) = quic.open_bi().await.unwrap();
-    for byte in sized(&codec::encode_value(&BulkRequest::Fetch(VALUE)).unwrap()) {
+    for byte in sized(&codec::encode_value(&WHOLE).unwrap()) {
         tokio::select! {
             biased;
             _ = accepted.accept_bulk() => panic!("the request is not whole"),
@@ -230,7 +257,7 @@ async fn waiting_for_a_request_can_be_given_up_and_broken_requests_are_skipped()
         }
         slow.write_all(&[byte]).await.unwrap();
     }
-    assert_eq!(soon(accepted.accept_bulk()).await.unwrap().request(), BulkRequest::Fetch(VALUE));
+    assert_eq!(soon(accepted.accept_bulk()).await.unwrap().request(), WHOLE);
 }
 
 #[tokio::test]
