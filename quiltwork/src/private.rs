@@ -30,6 +30,8 @@ pub fn next_argument<T: Portable>(arguments: &mut Arguments, parameter: &'static
     arguments.next_with(parameter, |argument| match argument {
         Encoded::One(value) => T::from_encoded(&value),
         Encoded::List(items) => T::from_list(&items),
+        Encoded::Reader(reader) => T::from_reader(reader),
+        Encoded::Readers(readers) => T::from_readers(readers),
     })
 }
 

@@ -44,11 +44,11 @@ list! {
     Purpose { Client, Worker }
     RefusalKind { Version, Role, Full }
     You { Client, Worker }
-    Argument { Literal, Value, Values }
+    Argument { Literal, Value, Values, Reference, References }
     Question { Workers, Story }
     Answer { Workers, Story }
     End { Inline, Stored, Failed }
-    Input { Literal, Value, Values }
+    Input { Literal, Value, Values, Reference, References }
     Place { Inline, Stored }
     AttemptOutcome { Finished, Failed }
     Made { Inline, Stored }

@@ -128,7 +128,13 @@ fn submit() -> Parcel<ClientToMaster> {
 }
 
 pub(crate) fn arguments() -> Vec<Argument> {
-    vec![Argument::Literal(typed()), Argument::Value(value(9)), Argument::Values(vec![value(1), value(2)])]
+    vec![
+        Argument::Literal(typed()),
+        Argument::Value(value(9)),
+        Argument::Values(vec![value(1), value(2)]),
+        Argument::Reference(value(7)),
+        Argument::References(vec![value(5), value(6)]),
+    ]
 }
 
 pub(crate) fn questions() -> Vec<Question> {
@@ -204,7 +210,13 @@ pub(crate) fn inputs() -> Vec<Input> {
     let mut places = places();
     let stored = InputValue { value: value(9), encoding: typed(), place: places.remove(1) };
     let inline = InputValue { value: value(8), encoding: Encoding::Raw, place: places.remove(0) };
-    vec![Input::Literal(typed()), Input::Value(stored.clone()), Input::Values(vec![inline, stored])]
+    vec![
+        Input::Literal(typed()),
+        Input::Value(stored.clone()),
+        Input::Values(vec![inline, stored.clone()]),
+        Input::Reference(stored.clone()),
+        Input::References(vec![stored]),
+    ]
 }
 
 pub(crate) fn places() -> Vec<Place> {

@@ -23,6 +23,7 @@ mod inputs;
 mod lending;
 mod panics;
 mod peers;
+mod reader;
 mod registry;
 mod reports;
 mod serving;
@@ -40,6 +41,7 @@ pub use copies::{copied_bytes, note_copy};
 pub use error::WorkerError;
 pub use failure::TaskError;
 pub use lending::{Lent, lend};
+pub use reader::{ValueGone, ValueReader};
 pub use registry::{TaskEntry, registry_hash};
 
 use registry::Registry;

@@ -6,6 +6,7 @@ use crate::error::WorkerError;
 use crate::executor::{Registered, Workshop};
 use crate::inputs::{Away, Inputs};
 use crate::peers::Peers;
+use crate::reader::Way;
 use crate::registry::Registry;
 use crate::serving;
 use crate::store::{MemoryStore, NodeStore, ValueStore};
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -110,12 +112,15 @@ impl Joined {
         };
         let desk = Desk::open(worker, welcome.epoch, capacity.slots, workshop)?;
         let peers = Peers::new(worker, master.clone(), endpoint.clone(), &store, &desk, welcome.value_limit);
+        let peers = Arc::new(peers);
+        let way = Way { store: Arc::clone(&store), peers: Arc::clone(&peers), runtime: Handle::current() };
         let mut session = Session {
             worker,
             functions: HashMap::new(),
             desk: Arc::clone(&desk),
             store: Arc::clone(&store),
-            peers: Arc::new(peers),
+            peers,
+            way: Arc::new(way),
             fetches: JoinSet::new(),
         };
         let mut servers = JoinSet::new();
@@ -165,6 +170,8 @@ struct Session {
     desk: Arc<Desk>,
     store: Arc<dyn ValueStore>,
     peers: Arc<Peers>,
+    /// For inputs that are read piece by piece.
+    way: Arc<Way>,
     /// Fetches of inputs; all are aborted when the session ends.
     fetches: JoinSet<()>,
 }
@@ -222,7 +229,7 @@ impl Session {
             return Err(WorkerError::Protocol(format!("{attempt} is to run {function}, which was not defined")));
         };
         let name = name.unwrap_or_else(|| Box::from(&*function));
-        let inputs = Inputs::read(inputs, payloads, &*self.store, self.worker);
+        let inputs = Inputs::read(inputs, payloads, &self.way, self.worker);
         Ok(Order { attempt, function, name, slots, partition, inputs })
     }
 

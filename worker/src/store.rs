@@ -52,6 +52,12 @@ pub(crate) trait ValueStore: Send + Sync {
         None
     }
 
+    /// What a worker of this node holds, be it this one, for whoever reads a part of it: nothing is held or kept for
+    /// that. None if `holder` is not on this node or does not hold it.
+    fn look_at(&self, _value: ValueId, _holder: WorkerId) -> Option<Output> {
+        None
+    }
+
     /// A worker of this node is gone and `heir` holds these values now. If that is this worker, all else that was left
     /// behind is removed, and the values that were not there are returned.
     fn inherit(&self, _from: WorkerId, _heir: WorkerId, _values: Vec<ValueId>) -> Vec<ValueId> {

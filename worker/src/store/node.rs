@@ -153,6 +153,11 @@ impl ValueStore for NodeStore {
         self.get(value).map(|stored| stored.output)
     }
 
+    fn look_at(&self, value: ValueId, holder: WorkerId) -> Option<Output> {
+        let (encoding, bytes) = self.area.map(value, holder).ok()??;
+        Some(Output { encoding, bytes })
+    }
+
     fn inherit(&self, from: WorkerId, heir: WorkerId, values: Vec<ValueId>) -> Vec<ValueId> {
         self.stop_borrowing(from);
         if heir != self.worker {
