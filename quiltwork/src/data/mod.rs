@@ -83,6 +83,7 @@
 mod dataset;
 mod error;
 mod flow;
+mod join;
 mod keyed;
 mod listing;
 mod merge;
@@ -96,7 +97,9 @@ mod plan;
 mod read;
 mod record;
 mod registry;
+mod runs;
 mod seen;
+mod shares;
 mod single;
 mod sort;
 mod stages;
