@@ -38,7 +38,8 @@ impl Partitioned<FilePartition> {
         self.read("csv", read_csv)
     }
 
-    fn read<T: 'static>(
+    /// What the slices of the files are read as.
+    pub(super) fn read<T: 'static>(
         self,
         step: &'static str,
         read: impl Fn(&FileSlice, &mut Sink<'_, T>) -> Result<(), Halt> + Send + Sync + 'static,

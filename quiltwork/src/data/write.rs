@@ -61,7 +61,7 @@ impl<T: 'static> Partitioned<T> {
         })
     }
 
-    fn written(
+    pub(super) fn written(
         self,
         step: &'static str,
         folder: PathBuf,
