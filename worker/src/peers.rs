@@ -1,23 +1,28 @@
-//! Fetching values from whoever holds them: one connection per peer, one fetch per value, a limit on fetches at a time.
+//! Fetching values from whoever holds them: one connection per peer, one fetch per value, a limit on the bytes under way.
+mod landing;
+mod pieces;
+mod sources;
+mod transfer;
+
 use crate::arguments::Output;
 use crate::copies::note_copy;
 use crate::desk::Desk;
-use crate::failure::TaskError;
 use crate::store::{Origin, Stored, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::{ByteRange, Holder};
-use quiltwork_transport::{BulkError, Connection, Endpoint, WorkerPool};
+use quiltwork_transport::limits::STREAM_WINDOW;
+use quiltwork_transport::{Arriving, BulkError, Connection, Endpoint, WorkerPool};
 use quiltwork_types::{Encoding, ValueId, WorkerId};
+use sources::Sources;
 use std::collections::HashMap;
-use std::io::IoSlice;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Weak};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
-/// Fetches that may move bytes at the same time: enough to fill a network, few enough that each gets on.
-const FETCHES: usize = 16;
-/// Copies up to this many bytes are written on the session's own thread: it takes less than a tenth of a millisecond.
-const WRITTEN_AT_ONCE: usize = 128 * 1024;
+/// Bytes that may be on their way here at the same time, over all connections: enough to fill any network, little enough
+/// to have beside the tasks.
+const BUDGET: u64 = 128 << 20;
+/// The budget is counted in so many bytes: what the smallest stream takes.
+const UNIT: u64 = 64 << 10;
 
 /// The way to the values of others.
 pub(crate) struct Peers {
@@ -28,7 +33,7 @@ pub(crate) struct Peers {
     desk: Arc<Desk>,
     /// The largest value accepted, in bytes.
     value_limit: u64,
-    permits: Semaphore,
+    budget: Semaphore,
     /// Fetches somebody waits for.
     flights: Mutex<HashMap<ValueId, Weak<Flight>>>,
 }
@@ -53,7 +58,7 @@ impl Peers {
             store: Arc::clone(store),
             desk: Arc::clone(desk),
             value_limit,
-            permits: Semaphore::new(FETCHES),
+            budget: Semaphore::new((BUDGET / UNIT) as usize),
             flights: Mutex::default(),
         }
     }
@@ -82,8 +87,20 @@ impl Peers {
         if let Some(output) = self.here(value, holders) {
             return Ok(output);
         }
-        let (encoding, bytes) = self.fetch_range(value, holders, ByteRange::WHOLE).await?;
-        Ok(self.keep(value, Output { encoding, bytes }).await)
+        match transfer::bring(self, value, holders).await {
+            // Without a pause after it is kept: a copy the master does not know of is never freed, one that it does not
+            // want (any more) it frees at once.
+            Ok(Some(output)) => {
+                self.desk.on_copied(value);
+                Ok(output)
+            }
+            Ok(None) => Err(self.all_of(holders)),
+            Err(error) => {
+                tracing::debug!(%value, %error, "copy not kept");
+                let (encoding, bytes) = self.fetch_range(value, holders, ByteRange::WHOLE).await?;
+                Ok(Output { encoding, bytes })
+            }
+        }
     }
 
     /// Gets a stretch of a value from the first of `holders` that has it: a slice of the value if that is on this node,
@@ -97,10 +114,10 @@ impl Peers {
         holders: &[Holder],
         range: ByteRange,
     ) -> Result<(Encoding, Bytes), Vec<WorkerId>> {
-        match self.here(value, holders) {
-            Some(Output { encoding, bytes }) => Ok((encoding, range.of(&bytes))),
-            None => self.ask_all(value, holders, range).await,
+        if let Some(Output { encoding, bytes }) = self.here(value, holders) {
+            return Ok((encoding, range.of(&bytes)));
         }
+        self.ask_all(value, holders, range).await.ok_or_else(|| self.all_of(holders))
     }
 
     /// The value, if this worker or another one of its node has it. What an attempt here made is the published value
@@ -113,58 +130,55 @@ impl Peers {
         }
     }
 
-    async fn ask_all(
-        &self,
-        value: ValueId,
-        holders: &[Holder],
-        range: ByteRange,
-    ) -> Result<(Encoding, Bytes), Vec<WorkerId>> {
-        let mut tried = Vec::with_capacity(holders.len());
-        for holder in holders {
-            let fetched = match holder {
-                Holder::Master => self.fetch_over(&self.master, value, range).await,
-                Holder::Worker { worker, .. } if *worker == self.worker => None,
-                Holder::Worker { worker, address } => self.fetch_at(*worker, *address, value, range).await,
+    async fn ask_all(&self, value: ValueId, holders: &[Holder], range: ByteRange) -> Option<(Encoding, Bytes)> {
+        let mut sources = Sources::new(holders, self.worker);
+        while let Some(source) = sources.take() {
+            let fetched = async {
+                let Some(stream) = self.ask(&source.holder, value, range).await? else { return Ok(None) };
+                let encoding = stream.arriving.encoding();
+                Ok(Some((encoding, stream.arriving.collect(self.value_limit).await?)))
             };
-            if let Some(fetched) = fetched {
-                return Ok(fetched);
+            match fetched.await {
+                Ok(Some((encoding, bytes))) => {
+                    note_copy(bytes.len());
+                    return Some((encoding, bytes));
+                }
+                Ok(None) => {}
+                Err(error) => note_cut(value, &source.holder, &error),
             }
-            // The master has no number of its own: what it lacks is told as missing here.
-            tried.push(if let Holder::Worker { worker, .. } = holder { *worker } else { self.worker });
         }
-        Err(if tried.is_empty() { vec![self.worker] } else { tried })
+        None
+    }
+
+    /// Asks for a stretch of a value; none if the holder does not have it or cannot be reached. The bytes it may have on
+    /// its way are counted until the stream is dropped.
+    async fn ask(&self, holder: &Holder, value: ValueId, range: ByteRange) -> Result<Option<Stream<'_>>, BulkError> {
+        let connection = match holder {
+            Holder::Master => Some(self.master.clone()),
+            Holder::Worker { worker, address } => self.pool.connection(*worker, *address).await,
+        };
+        let Some(connection) = connection else { return Ok(None) };
+        let mut counted = self.budget.acquire_many(units(range.length)).await.expect("the semaphore is never closed");
+        let Some(arriving) = connection.fetch_range(value, range).await? else { return Ok(None) };
+        let left = arriving.left();
+        // What was asked for may be more than there is.
+        drop(counted.split(counted.num_permits() - units(left.end - left.start) as usize));
+        Ok(Some(Stream { arriving, _counted: counted }))
+    }
+
+    /// The numbers of holders that turned out to be of no use. The master has none: what it lacks is told as missing
+    /// here, and so is what nobody was said to have.
+    fn all_of(&self, holders: &[Holder]) -> Vec<WorkerId> {
+        let number = |holder: &Holder| match holder {
+            Holder::Worker { worker, .. } => *worker,
+            Holder::Master => self.worker,
+        };
+        if holders.is_empty() { vec![self.worker] } else { holders.iter().map(number).collect() }
     }
 
     /// Gives up whatever is under way from a worker that is lost.
     pub(crate) fn lose(&self, worker: WorkerId) {
         self.pool.lose(worker);
-    }
-
-    async fn fetch_at(
-        &self,
-        worker: WorkerId,
-        address: SocketAddr,
-        value: ValueId,
-        range: ByteRange,
-    ) -> Option<(Encoding, Bytes)> {
-        let connection = self.pool.connection(worker, address).await?;
-        self.fetch_over(&connection, value, range).await
-    }
-
-    async fn fetch_over(&self, connection: &Connection, value: ValueId, range: ByteRange) -> Option<(Encoding, Bytes)> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let fetch = async {
-            let Some(arriving) = connection.fetch_range(value, range).await? else { return Ok(None) };
-            let encoding = arriving.encoding();
-            let bytes = arriving.collect(self.value_limit).await?;
-            note_copy(bytes.len());
-            Ok::<_, BulkError>(Some((encoding, bytes)))
-        };
-        let fetched = fetch.await;
-        fetched.unwrap_or_else(|error| {
-            tracing::debug!(%value, holder = %connection.remote_address(), %error, "value not fetched");
-            None
-        })
     }
 
     /// What a worker of this node holds is here already: it only has to be held by this one as well.
@@ -177,36 +191,22 @@ impl Peers {
         self.desk.on_copied(value);
         Some(output)
     }
-
-    /// Keeps a copy and has it reported, without a pause between the two: a copy the master does not know of is never
-    /// freed, one that it does not want (any more) it frees at once. Large ones are written on another thread, which
-    /// goes on if nobody waits for the value any more, and are read where they are kept, so that the buffer is let go.
-    async fn keep(&self, value: ValueId, output: Output) -> Output {
-        let (store, desk) = (Arc::clone(&self.store), Arc::clone(&self.desk));
-        if output.bytes.len() <= WRITTEN_AT_ONCE {
-            let stored = Stored { origin: Origin::Copied, output: output.clone() };
-            note_kept(value, &desk, store.put(value, stored));
-            return output;
-        }
-        let written = output.clone();
-        let keep = move || note_kept(value, &desk, write_whole(store, value, &written));
-        // It panics only if the runtime ends.
-        tokio::task::spawn_blocking(keep).await.ok().flatten().unwrap_or(output)
-    }
 }
 
-fn write_whole(store: Arc<dyn ValueStore>, value: ValueId, output: &Output) -> Result<Output, TaskError> {
-    let incoming = store.begin(value, Origin::Copied, output.encoding, output.bytes.len() as u64)?;
-    incoming.write_at(0, &mut [IoSlice::new(&output.bytes)])?;
-    incoming.finish()
+/// A stretch of a value on its way here, and the room it takes among all that are.
+struct Stream<'a> {
+    arriving: Arriving,
+    _counted: SemaphorePermit<'a>,
 }
 
-fn note_kept<T>(value: ValueId, desk: &Desk, kept: Result<T, TaskError>) -> Option<T> {
-    match kept {
-        Ok(_) => desk.on_copied(value),
-        Err(ref error) => tracing::debug!(%value, %error, "copy not kept"),
-    }
-    kept.ok()
+/// What a stretch of so many bytes takes of the budget: QUIC lets no more than that be on its way.
+fn units(length: u64) -> u32 {
+    let units = length.min(STREAM_WINDOW.into()).div_ceil(UNIT).max(1);
+    u32::try_from(units).expect("a window is small")
+}
+
+fn note_cut(value: ValueId, holder: &Holder, error: &BulkError) {
+    tracing::debug!(%value, ?holder, %error, "a fetch was cut");
 }
 
 const LOCK_HOLDS: &str = "nothing panics under this lock";

@@ -15,6 +15,7 @@ use quiltwork_protocol::{BulkReply, BulkRequest, ByteRange};
 use quiltwork_types::{Encoding, TaskId, ValueId};
 use quinn::{RecvStream, SendStream, WriteError};
 use serde::Serialize;
+use std::ops::Range;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
@@ -144,19 +145,24 @@ impl IncomingBulk {
     ///
     /// # Errors
     /// If the peer stops listening, or the transfer breaks or stalls. [`BulkError::Refused`] if the request is no fetch.
-    pub async fn found(mut self, encoding: Encoding, bytes: &Bytes) -> Result<(), BulkError> {
+    pub async fn found(self, encoding: Encoding, bytes: &Bytes) -> Result<(), BulkError> {
+        let mut outgoing = self.begin(encoding, bytes.len() as u64).await?;
+        outgoing.write(ByteRange::from(outgoing.left()).of(bytes)).await?;
+        outgoing.finish();
+        Ok(())
+    }
+
+    /// Answers a fetch: a value of this size is here, or will be; the bytes are handed over as they become known.
+    ///
+    /// # Errors
+    /// As for [`found`](Self::found).
+    pub async fn begin(mut self, encoding: Encoding, size: u64) -> Result<Outgoing, BulkError> {
         let BulkRequest::Fetch { range, .. } = self.request else {
             self.refuse().await;
             return Err(BulkError::Refused);
         };
-        write_frame(&mut self.send, &BulkReply::Found { encoding, size: bytes.len() as u64 }).await?;
-        let mut rest = range.of(bytes);
-        while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(BULK_WRITE_SIZE));
-            moving(self.send.write_chunk(piece)).await??;
-        }
-        finish(&mut self.send);
-        Ok(())
+        write_frame(&mut self.send, &BulkReply::Found { encoding, size }).await?;
+        Ok(Outgoing { send: self.send, left: range.within(size) })
     }
 
     /// Answers a fetch: the value is not here.
@@ -193,6 +199,41 @@ impl IncomingBulk {
         if let Err(error) = write_frame(&mut self.send, &reply).await {
             debug!(%error, "a bulk stream ended before its answer");
         }
+        finish(&mut self.send);
+    }
+}
+
+/// What a peer asked for of a value, on its way to it. Dropping it before the end breaks the stream, which the peer takes
+/// for a failure.
+#[derive(Debug)]
+pub struct Outgoing {
+    send: SendStream,
+    left: Range<u64>,
+}
+
+impl Outgoing {
+    /// What has not been handed over yet, as offsets in the value.
+    #[must_use]
+    pub fn left(&self) -> Range<u64> {
+        self.left.clone()
+    }
+
+    /// Hands over the next bytes, which must not be more than are [`left`](Self::left). They are not copied.
+    ///
+    /// # Errors
+    /// If the peer stops listening, or the transfer breaks or stalls.
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), BulkError> {
+        self.left.start += bytes.len() as u64;
+        debug_assert!(self.left.start <= self.left.end, "the peer takes bytes it was not promised for an error");
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(BULK_WRITE_SIZE));
+            moving(self.send.write_chunk(piece)).await??;
+        }
+        Ok(())
+    }
+
+    /// All was handed over. QUIC delivers it while the connection lives.
+    pub fn finish(mut self) {
         finish(&mut self.send);
     }
 }
