@@ -3,20 +3,24 @@ mod landing;
 mod pieces;
 mod sources;
 mod transfer;
+mod under_way;
+
+pub(crate) use under_way::UnderWay;
 
 use crate::arguments::Output;
 use crate::copies::note_copy;
 use crate::desk::Desk;
 use crate::store::{Origin, Stored, ValueStore};
 use bytes::Bytes;
-use quiltwork_protocol::{ByteRange, Holder};
+use landing::Landing;
+use quiltwork_protocol::{Asker, ByteRange, Holder};
 use quiltwork_transport::limits::STREAM_WINDOW;
-use quiltwork_transport::{Arriving, BulkError, Connection, Endpoint, WorkerPool};
+use quiltwork_transport::{Arriving, Connection, Endpoint, Fetched, WorkerPool};
 use quiltwork_types::{Encoding, ValueId, WorkerId};
-use sources::Sources;
+use sources::{Refusal, Sources};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 
 /// Bytes that may be on their way here at the same time, over all connections: enough to fill any network, little enough
 /// to have beside the tasks.
@@ -38,9 +42,21 @@ pub(crate) struct Peers {
     flights: Mutex<HashMap<ValueId, Weak<Flight>>>,
 }
 
-/// One value on its way. Those who want it meet in the cell: one fetches, and if it gives up or is aborted, the next one
-/// tries with the holders it was told of.
-type Flight = OnceCell<Output>;
+/// One value on its way. Those who want it meet here: one fetches, and if it gives up or is aborted, the next one tries
+/// with the holders it was told of.
+#[derive(Default)]
+struct Flight {
+    outcome: OnceCell<Output>,
+    /// What has arrived of it; dead before and after.
+    landing: watch::Sender<Weak<Landing>>,
+}
+
+impl Flight {
+    /// Lets others read what arrives.
+    fn show(&self, landing: &Arc<Landing>) {
+        self.landing.send_replace(Arc::downgrade(landing));
+    }
+}
 
 impl Peers {
     pub(crate) fn new(
@@ -69,7 +85,13 @@ impl Peers {
     /// The workers that did not have it or could not be reached: all of `holders`.
     pub(crate) async fn fetch(&self, value: ValueId, holders: &[Holder]) -> Result<Output, Vec<WorkerId>> {
         let flight = self.flight(value);
-        flight.get_or_try_init(|| self.fetch_from(value, holders)).await.cloned()
+        flight.outcome.get_or_try_init(|| self.fetch_from(&flight, value, holders)).await.cloned()
+    }
+
+    /// The value as far as it has come, if somebody here waits for it.
+    pub(crate) fn under_way(&self, value: ValueId) -> Option<UnderWay> {
+        let flight = self.flights.lock().expect(LOCK_HOLDS).get(&value).and_then(Weak::upgrade)?;
+        Some(UnderWay::new(flight.landing.subscribe()))
     }
 
     fn flight(&self, value: ValueId) -> Arc<Flight> {
@@ -83,11 +105,11 @@ impl Peers {
         flight
     }
 
-    async fn fetch_from(&self, value: ValueId, holders: &[Holder]) -> Result<Output, Vec<WorkerId>> {
+    async fn fetch_from(&self, flight: &Flight, value: ValueId, holders: &[Holder]) -> Result<Output, Vec<WorkerId>> {
         if let Some(output) = self.here(value, holders) {
             return Ok(output);
         }
-        match transfer::bring(self, value, holders).await {
+        match transfer::bring(self, flight, value, holders).await {
             // Without a pause after it is kept: a copy the master does not know of is never freed, one that it does not
             // want (any more) it frees at once.
             Ok(Some(output)) => {
@@ -134,36 +156,50 @@ impl Peers {
         let mut sources = Sources::new(holders, self.worker);
         while let Some(source) = sources.take() {
             let fetched = async {
-                let Some(stream) = self.ask(&source.holder, value, range).await? else { return Ok(None) };
-                let encoding = stream.arriving.encoding();
-                Ok(Some((encoding, stream.arriving.collect(self.value_limit).await?)))
+                let Stream { arriving, _counted } = self.ask(&source.holder, value, range, Asker::Reader).await?;
+                let encoding = arriving.encoding();
+                Ok((encoding, arriving.collect(self.value_limit).await?))
             };
             match fetched.await {
-                Ok(Some((encoding, bytes))) => {
+                Ok((encoding, bytes)) => {
                     note_copy(bytes.len());
                     return Some((encoding, bytes));
                 }
-                Ok(None) => {}
-                Err(error) => note_cut(value, &source.holder, &error),
+                Err(refusal) => sources.on_refusal(source, refusal),
             }
         }
         None
     }
 
-    /// Asks for a stretch of a value; none if the holder does not have it or cannot be reached. The bytes it may have on
-    /// its way are counted until the stream is dropped.
-    async fn ask(&self, holder: &Holder, value: ValueId, range: ByteRange) -> Result<Option<Stream<'_>>, BulkError> {
+    /// Asks for a stretch of a value. The bytes it may have on its way are counted until the stream is dropped.
+    async fn ask(
+        &self,
+        holder: &Holder,
+        value: ValueId,
+        range: ByteRange,
+        asker: Asker,
+    ) -> Result<Stream<'_>, Refusal> {
         let connection = match holder {
             Holder::Master => Some(self.master.clone()),
             Holder::Worker { worker, address } => self.pool.connection(*worker, *address).await,
         };
-        let Some(connection) = connection else { return Ok(None) };
+        let connection = connection.ok_or(Refusal::Missing)?;
         let mut counted = self.budget.acquire_many(units(range.length)).await.expect("the semaphore is never closed");
-        let Some(arriving) = connection.fetch_range(value, range).await? else { return Ok(None) };
-        let left = arriving.left();
-        // What was asked for may be more than there is.
-        drop(counted.split(counted.num_permits() - units(left.end - left.start) as usize));
-        Ok(Some(Stream { arriving, _counted: counted }))
+        match connection.fetch_range(value, range, asker).await? {
+            Fetched::Found(arriving) => {
+                let left = arriving.left();
+                // What was asked for may be more than there is.
+                drop(counted.split(counted.num_permits() - units(left.end - left.start) as usize));
+                Ok(Stream { arriving, _counted: counted })
+            }
+            Fetched::Missing => Err(Refusal::Missing),
+            Fetched::Elsewhere { worker, address } => Err(Refusal::Elsewhere(Holder::Worker { worker, address })),
+        }
+    }
+
+    /// How this worker asks for what it will hold a copy of.
+    const fn keeper(&self, insists: bool) -> Asker {
+        Asker::Worker { worker: self.worker, insists }
     }
 
     /// The numbers of holders that turned out to be of no use. The master has none: what it lacks is told as missing
@@ -203,10 +239,6 @@ struct Stream<'a> {
 fn units(length: u64) -> u32 {
     let units = length.min(STREAM_WINDOW.into()).div_ceil(UNIT).max(1);
     u32::try_from(units).expect("a window is small")
-}
-
-fn note_cut(value: ValueId, holder: &Holder, error: &BulkError) {
-    tracing::debug!(%value, ?holder, %error, "a fetch was cut");
 }
 
 const LOCK_HOLDS: &str = "nothing panics under this lock";

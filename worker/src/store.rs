@@ -81,6 +81,12 @@ pub(crate) trait Incoming: Send + Sync {
     /// If they are not within the value or cannot be written.
     fn write_at(&self, offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), TaskError>;
 
+    /// Reads what has been written there. What has not been is anything.
+    ///
+    /// # Errors
+    /// If it is not within the value or cannot be read.
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), TaskError>;
+
     /// Keeps the value, all of which must have been written. Which one stays if there is one already is said at
     /// [`ValueStore::put`]; what was written is returned in either case.
     ///

@@ -86,6 +86,14 @@ impl Draft {
         Ok(())
     }
 
+    /// Reads what was written to this place of the payload.
+    ///
+    /// # Errors
+    /// If it is not within the payload or cannot be read.
+    pub(crate) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset.saturating_add(HEADER as u64))
+    }
+
     /// Maps the payload, which must have been written in full.
     ///
     /// # Errors

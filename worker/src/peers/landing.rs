@@ -3,12 +3,13 @@ use super::pieces::Pieces;
 use crate::arguments::Output;
 use crate::failure::TaskError;
 use crate::store::Incoming;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use quiltwork_transport::Arriving;
 use quiltwork_types::Encoding;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// A value that is being fetched.
 pub(super) struct Landing {
@@ -17,6 +18,8 @@ pub(super) struct Landing {
     /// Taken out when it is whole.
     incoming: RwLock<Option<Box<dyn Incoming>>>,
     pieces: Mutex<Pieces>,
+    /// Rung whenever something has arrived.
+    news: watch::Sender<()>,
 }
 
 impl Landing {
@@ -24,7 +27,7 @@ impl Landing {
     pub(super) fn new(first: &Arriving, incoming: Box<dyn Incoming>) -> Self {
         let (encoding, size) = (first.encoding(), first.size());
         let pieces = Mutex::new(Pieces::behind(first.left(), size));
-        Self { encoding, size, incoming: RwLock::new(Some(incoming)), pieces }
+        Self { encoding, size, incoming: RwLock::new(Some(incoming)), pieces, news: watch::Sender::default() }
     }
 
     /// Whether this is a stretch of the same value, namely the one that was asked for.
@@ -52,7 +55,23 @@ impl Landing {
         incoming.as_ref().expect("nothing arrives behind the last byte").write_at(offset, &mut slices)?;
         let length: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         self.pieces().arrive(offset..offset + length);
+        self.news.send_replace(());
         Ok(())
+    }
+
+    /// How to read the value, its size in bytes, and a bell that rings whenever something has arrived.
+    pub(super) fn head(&self) -> (Encoding, u64, watch::Receiver<()>) {
+        (self.encoding, self.size, self.news.subscribe())
+    }
+
+    /// What has arrived of the beginning of this stretch; none if it cannot be read here any more.
+    pub(super) fn read(&self, range: Range<u64>) -> Option<Bytes> {
+        let end = self.pieces().reach(range.start).min(range.end);
+        let length = usize::try_from(end - range.start).expect("a small part of what is here");
+        let mut bytes = BytesMut::zeroed(length);
+        let incoming = self.incoming.read().unwrap_or_else(PoisonError::into_inner);
+        incoming.as_ref()?.read_at(range.start, &mut bytes).ok()?;
+        Some(bytes.freeze())
     }
 
     /// Keeps the value; none if something is missing.

@@ -1,8 +1,8 @@
 //! One value is brought here: the first holder that has it says how large it is, then up to four send pieces of it at the
 //! same time, and what one of them does not bring another one is asked for. Where it is kept is up to the store.
 use super::landing::Landing;
-use super::sources::{Source, Sources};
-use super::{Peers, Stream, note_cut};
+use super::sources::{Refusal, Source, Sources};
+use super::{Flight, Peers, Stream};
 use crate::arguments::Output;
 use crate::failure::TaskError;
 use crate::store::Origin;
@@ -18,16 +18,23 @@ const SHARED: u64 = 32 << 20;
 /// that the pause between two requests does not count.
 const PIECE: u64 = 16 << 20;
 
-/// Brings a value from those of `holders` that have it into the store; none if nobody has it.
+/// Brings a value from those of `holders` that have it into the store; none if nobody has it. What has arrived can be read
+/// through the flight meanwhile.
 ///
 /// # Errors
 /// If it cannot be kept.
-pub(super) async fn bring(peers: &Peers, value: ValueId, holders: &[Holder]) -> Result<Option<Output>, TaskError> {
+pub(super) async fn bring(
+    peers: &Peers,
+    flight: &Flight,
+    value: ValueId,
+    holders: &[Holder],
+) -> Result<Option<Output>, TaskError> {
     let mut sources = Sources::new(holders, peers.worker);
     let Some((source, stream)) = ask_first(peers, value, &mut sources).await else { return Ok(None) };
     let Stream { arriving, .. } = &stream;
     let incoming = Arc::clone(&peers.store).begin(value, Origin::Copied, arriving.encoding(), arriving.size())?;
-    let landing = Landing::new(arriving, incoming);
+    let landing = Arc::new(Landing::new(arriving, incoming));
+    flight.show(&landing);
     let is_shared = arriving.size() >= SHARED;
     let transfer = Transfer { peers, value, landing, sources: Mutex::new(sources) };
     let first = transfer.fetch_pieces(Some((source, stream)));
@@ -44,17 +51,13 @@ pub(super) async fn bring(peers: &Peers, value: ValueId, holders: &[Holder]) -> 
 async fn ask_first<'a>(peers: &'a Peers, value: ValueId, sources: &mut Sources) -> Option<(Source, Stream<'a>)> {
     let range = if sources.count() > 1 { ByteRange { start: 0, length: PIECE } } else { ByteRange::WHOLE };
     while let Some(source) = sources.take() {
-        match peers.ask(&source.holder, value, range).await {
-            Ok(Some(stream)) if stream.arriving.size() <= peers.value_limit => return Some((source, stream)),
-            Ok(Some(stream)) => {
-                let (size, limit) = (stream.arriving.size(), peers.value_limit);
-                note_cut(value, &source.holder, &BulkError::TooLarge { size, limit });
+        match peers.ask(&source.holder, value, range, peers.keeper(source.insists)).await {
+            Ok(Stream { arriving, .. }) if arriving.size() > peers.value_limit => {
+                let (size, limit) = (arriving.size(), peers.value_limit);
+                sources.on_refusal(source, BulkError::TooLarge { size, limit }.into());
             }
-            Ok(None) => {}
-            Err(error) => {
-                note_cut(value, &source.holder, &error);
-                sources.on_cut(source, &error);
-            }
+            Ok(stream) => return Some((source, stream)),
+            Err(refusal) => sources.on_refusal(source, refusal),
         }
     }
     None
@@ -64,7 +67,7 @@ async fn ask_first<'a>(peers: &'a Peers, value: ValueId, sources: &mut Sources) 
 struct Transfer<'a> {
     peers: &'a Peers,
     value: ValueId,
-    landing: Landing,
+    landing: Arc<Landing>,
     sources: Mutex<Sources>,
 }
 
@@ -79,7 +82,7 @@ impl<'a> Transfer<'a> {
             let Some((mut source, stream)) = next else { return Ok(()) };
             match self.land(&mut source, stream.arriving).await? {
                 Ok(()) => self.sources().give_back(source),
-                Err(error) => self.on_cut(source, &error),
+                Err(cut) => self.sources().on_refusal(source, cut.into()),
             }
         }
     }
@@ -93,20 +96,18 @@ impl<'a> Transfer<'a> {
                 self.sources().give_back(source);
                 return None;
             };
-            match self.peers.ask(&source.holder, self.value, piece.clone().into()).await {
-                Ok(Some(stream)) if self.landing.fits(&stream.arriving, &piece) => return Some((source, stream)),
-                Ok(Some(_)) => {
-                    let error = BulkError::Broken("it is another value than that of the first holder".to_owned());
-                    note_cut(self.value, &source.holder, &error);
-                }
-                Ok(None) => {}
-                Err(error) => self.on_cut(source, &error),
-            }
+            let asker = self.peers.keeper(source.insists);
+            let refusal = match self.peers.ask(&source.holder, self.value, piece.clone().into(), asker).await {
+                Ok(stream) if self.landing.fits(&stream.arriving, &piece) => return Some((source, stream)),
+                Ok(_) => Refusal::Missing,
+                Err(refusal) => refusal,
+            };
             self.landing.give_back(piece);
+            self.sources().on_refusal(source, refusal);
         }
     }
 
-    /// Writes what arrives; the rest of it, if it is cut, is asked for again.
+    /// Writes what arrives; the rest of it, if it is cut, is to be asked for again.
     async fn land(&self, source: &mut Source, mut arriving: Arriving) -> Result<Result<(), BulkError>, TaskError> {
         loop {
             match arriving.next().await {
@@ -121,11 +122,6 @@ impl<'a> Transfer<'a> {
                 }
             }
         }
-    }
-
-    fn on_cut(&self, source: Source, error: &BulkError) {
-        note_cut(self.value, &source.holder, error);
-        self.sources().on_cut(source, error);
     }
 
     /// Poison means nothing here: no change is made in more than one step.

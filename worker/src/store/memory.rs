@@ -104,6 +104,14 @@ impl Incoming for Buffer {
         Ok(())
     }
 
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), TaskError> {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)?.get(..into.len()));
+        let place = place.ok_or_else(|| TaskError::StoreBroken(ErrorKind::UnexpectedEof.into()))?;
+        into.copy_from_slice(place);
+        Ok(())
+    }
+
     fn finish(self: Box<Self>) -> Result<Output, TaskError> {
         let bytes = self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let output = Output { encoding: self.encoding, bytes: bytes.into() };

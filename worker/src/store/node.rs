@@ -212,6 +212,10 @@ impl Incoming for Arriving {
         self.draft.write_at(offset, slices).map_err(|error| self.store.not_written(self.size, error))
     }
 
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), TaskError> {
+        self.draft.read_at(offset, bytes).map_err(TaskError::StoreBroken)
+    }
+
     fn finish(self: Box<Self>) -> Result<Output, TaskError> {
         let Self { store, value, origin, encoding, draft, counted, .. } = *self;
         // Mapped before it has a name: then it may be gone at any time.

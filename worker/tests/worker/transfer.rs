@@ -2,10 +2,11 @@
 use crate::master::{Call, FakeMaster, Said, Worker, attempt, soon, value};
 use crate::tasks::checksum;
 use bytes::Bytes;
-use quiltwork_protocol::{BulkRequest, ByteRange, Holder};
-use quiltwork_transport::{Connection, Endpoint, IncomingBulk, Role};
+use quiltwork_protocol::{Asker, BulkRequest, ByteRange, Holder};
+use quiltwork_transport::{Connection, Endpoint, Fetched, IncomingBulk, Role};
 use quiltwork_types::{Encoding, WorkerId};
 use std::ops::Range;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Large enough for several holders, and for several pieces each.
@@ -172,4 +173,105 @@ async fn holders_that_bring_nothing_are_not_asked_for_ever() {
     assert_eq!(user.hear().await, Said::Missing(attempt(2), vec![(value(1), WorkerId(99))]));
     user.shut_down().await;
     soon("the holder's end", refuse).await.unwrap();
+}
+
+/// Asks for all of the value as a worker would that is to hold it.
+async fn ask(connection: &Connection, number: u32, insists: bool) -> Fetched {
+    let asker = Asker::Worker { worker: WorkerId(number), insists };
+    soon("an answer", connection.fetch_range(value(1), ByteRange::WHOLE, asker)).await.unwrap()
+}
+
+fn asker(request: &IncomingBulk) -> Asker {
+    let BulkRequest::Fetch { asker, .. } = request.request() else { panic!("{request:?}") };
+    asker
+}
+
+#[tokio::test]
+async fn a_holder_sends_a_large_value_to_two_workers_and_all_others_to_these() {
+    let mut master = FakeMaster::new();
+    let mut holder = master.worker(1).await;
+    holder.dispatch(1, "test::zeros", Call::new().literal(&(2_u64 << 20)));
+    holder.hear_stored(1).await;
+    let peers = [91, 92, 93].map(|number| Peer::new(&master, number));
+    let mut connections = Vec::new();
+    for peer in &peers {
+        connections.push(peer.endpoint.connect(holder.address, Role::Worker).await.unwrap());
+    }
+    for (connection, number) in connections.iter().zip([91, 92]) {
+        assert!(matches!(ask(connection, number, false).await, Fetched::Found(_)));
+    }
+    let Fetched::Elsewhere { worker, address } = ask(&connections[2], 93, false).await else { panic!("it was sent") };
+    let sent_to = Holder::Worker { worker, address };
+    assert!(sent_to == peers[0].holder || sent_to == peers[1].holder, "{sent_to:?}");
+    assert!(matches!(ask(&connections[2], 93, true).await, Fetched::Found(_)), "who insists is served");
+    let read = soon("an answer", connections[0].fetch(value(1), u64::MAX)).await.unwrap();
+    assert!(read.is_some(), "readers are always served");
+    holder.shut_down().await;
+}
+
+#[tokio::test]
+async fn who_is_sent_elsewhere_gets_it_there_while_it_is_still_arriving() {
+    let mut master = FakeMaster::new();
+    let (mut first, mut second) = (master.worker(1).await, master.worker(1).await);
+    let (source, bytes) = (Peer::new(&master, 99), pattern(SIZE));
+    let holders = vec![source.holder.clone()];
+    let Holder::Worker { worker, address } = first.holder() else { panic!("it is a worker") };
+    let serve = async {
+        let connection = source.accept().await;
+        let mut outgoing = request(&connection).await.begin(Encoding::Raw, SIZE).await.unwrap();
+        soon("half of it", outgoing.write(bytes.slice(..40 << 20))).await.unwrap();
+        let to_second = source.accept().await;
+        request(&to_second).await.elsewhere(worker, address).await;
+        // No other worker of this program sends as much.
+        let relayed = async {
+            while quiltwork_worker::sent_bytes() < 20 << 20 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        soon("the first half to be passed on", relayed).await;
+        soon("the rest", outgoing.write(bytes.slice(40 << 20..))).await.unwrap();
+        outgoing.finish();
+        (connection, to_second)
+    };
+    let follow = async {
+        let begun = Call::new().stored::<Vec<u8>>(1, holders.clone());
+        first.dispatch(2, "test::checksum", begun);
+        // The source has accepted the first one before the second one comes.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        fetches(&mut second, &bytes, holders).await;
+        assert_eq!(first.hear_more().await, Said::Copied(value(1)));
+        assert_eq!(first.hear_result::<u64>(2).await, checksum(&bytes));
+    };
+    let (_connections, ()) = tokio::join!(serve, follow);
+    for worker in [first, second] {
+        worker.shut_down().await;
+    }
+}
+
+#[tokio::test]
+async fn who_was_sent_to_somebody_without_it_comes_back_and_insists() {
+    let mut master = FakeMaster::new();
+    let mut user = master.worker(1).await;
+    let (source, poor, bytes) = (Peer::new(&master, 98), Peer::new(&master, 99), pattern(SIZE));
+    let Holder::Worker { worker, address } = poor.holder else { panic!("it is a worker") };
+    let holders = vec![source.holder.clone()];
+    let serve = async {
+        let connection = source.accept().await;
+        let first = request(&connection).await;
+        assert_eq!(asker(&first), Asker::Worker { worker: user_id(), insists: false });
+        first.elsewhere(worker, address).await;
+        let to_poor = poor.accept().await;
+        request(&to_poor).await.missing().await;
+        let second = request(&connection).await;
+        assert_eq!(asker(&second), Asker::Worker { worker: user_id(), insists: true });
+        second.found(Encoding::Raw, &bytes).await.unwrap();
+        (connection, to_poor)
+    };
+    let (_connections, ()) = tokio::join!(serve, fetches(&mut user, &bytes, holders));
+    user.shut_down().await;
+}
+
+/// The only worker of a test's master.
+const fn user_id() -> WorkerId {
+    WorkerId(1)
 }
