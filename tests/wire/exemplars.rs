@@ -5,8 +5,8 @@ use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
 use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Place};
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
-    BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient, MasterToWorker,
-    Parcel, Purpose, RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
+    Asker, BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient,
+    MasterToWorker, Parcel, Purpose, RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
 };
 use quiltwork_types::{
     AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, StoryEntry,
@@ -89,11 +89,25 @@ pub(crate) fn yous() -> Vec<You> {
 
 pub(crate) fn bulk_requests() -> Vec<BulkRequest> {
     let range = ByteRange { start: 20, length: 1 << 24 };
-    vec![BulkRequest::Fetch { value: value(9), range }, BulkRequest::Upload { task: task(10), size: 1 << 20 }]
+    vec![
+        BulkRequest::Fetch { value: value(9), range, asker: Asker::Reader },
+        BulkRequest::Upload { task: task(10), size: 1 << 20 },
+    ]
+}
+
+pub(crate) fn askers() -> Vec<Asker> {
+    vec![Asker::Reader, Asker::Worker { worker: WorkerId(5), insists: true }]
 }
 
 pub(crate) fn bulk_replies() -> Vec<BulkReply> {
-    vec![BulkReply::Found { encoding: typed(), size: 300 }, BulkReply::Missing, BulkReply::Stored, BulkReply::Refused]
+    let elsewhere = BulkReply::Elsewhere { worker: WorkerId(5), address: address() };
+    vec![
+        BulkReply::Found { encoding: typed(), size: 300 },
+        BulkReply::Missing,
+        elsewhere,
+        BulkReply::Stored,
+        BulkReply::Refused,
+    ]
 }
 
 pub(crate) fn client_to_master() -> Vec<Parcel<ClientToMaster>> {

@@ -37,7 +37,7 @@ pub use arguments::{Argument, Arguments, Output};
 pub use block_on::block_on;
 pub use config::{Share, WorkerConfig};
 pub use context::TaskContext;
-pub use copies::{copied_bytes, note_copy};
+pub use copies::{copied_bytes, note_copy, sent_bytes};
 pub use error::WorkerError;
 pub use failure::TaskError;
 pub use lending::{Lent, lend};

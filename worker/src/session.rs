@@ -8,7 +8,7 @@ use crate::inputs::{Away, Inputs};
 use crate::peers::Peers;
 use crate::reader::Way;
 use crate::registry::Registry;
-use crate::serving;
+use crate::serving::Serving;
 use crate::store::{MemoryStore, NodeStore, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::master_to_worker::Assignment;
@@ -114,18 +114,20 @@ impl Joined {
         let peers = Peers::new(worker, master.clone(), endpoint.clone(), &store, &desk, welcome.value_limit);
         let peers = Arc::new(peers);
         let way = Way { store: Arc::clone(&store), peers: Arc::clone(&peers), runtime: Handle::current() };
+        let serving = Arc::new(Serving::new(Arc::clone(&store), Arc::clone(&peers)));
         let mut session = Session {
             worker,
             functions: HashMap::new(),
             desk: Arc::clone(&desk),
-            store: Arc::clone(&store),
-            peers,
+            store,
+            peers: Arc::clone(&peers),
             way: Arc::new(way),
+            serving: Arc::clone(&serving),
             fetches: JoinSet::new(),
         };
         let mut servers = JoinSet::new();
-        servers.spawn(serving::serve_endpoint(endpoint.clone(), Arc::clone(&store)));
-        servers.spawn(serving::serve_connection(master, store));
+        servers.spawn(Arc::clone(&serving).serve_endpoint(endpoint.clone()));
+        servers.spawn(serving.serve_connection(master));
 
         let outcome = tokio::select! {
             outcome = session.obey(&mut receiver) => outcome,
@@ -172,6 +174,7 @@ struct Session {
     peers: Arc<Peers>,
     /// For inputs that are read piece by piece.
     way: Arc<Way>,
+    serving: Arc<Serving>,
     /// Fetches of inputs; all are aborted when the session ends.
     fetches: JoinSet<()>,
 }
@@ -203,11 +206,21 @@ impl Session {
             MasterToWorker::Superseded { attempts } => {
                 attempts.into_iter().for_each(|attempt| self.store.remove_made_by(attempt));
             }
-            MasterToWorker::Free { values } => values.into_iter().for_each(|value| self.store.remove(value)),
+            MasterToWorker::Free { values } => {
+                for value in values {
+                    self.store.remove(value);
+                    self.serving.forget(value);
+                }
+            }
             MasterToWorker::Inherit { from, heir, values } => {
                 self.desk.on_not_inherited(self.store.inherit(from, heir, values));
             }
-            MasterToWorker::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.peers.lose(worker)),
+            MasterToWorker::WorkersLost { workers } => {
+                for worker in workers {
+                    self.peers.lose(worker);
+                    self.serving.lose(worker);
+                }
+            }
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))

@@ -68,6 +68,8 @@ pub enum BulkRequest {
         value: ValueId,
         /// Which of its bytes.
         range: ByteRange,
+        /// Who wants them.
+        asker: Asker,
     },
     /// Here comes the value announced with `Put`; its bytes follow.
     Upload {
@@ -75,6 +77,20 @@ pub enum BulkRequest {
         task: TaskId,
         /// Its size in bytes.
         size: u64,
+    },
+}
+
+/// Who fetches a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Asker {
+    /// Somebody who only reads.
+    Reader,
+    /// A worker that will hold a copy, and serves it to others at the address it asks from.
+    Worker {
+        /// Who.
+        worker: WorkerId,
+        /// Whether it has been told to ask elsewhere and did not get it there. Then it must be served.
+        insists: bool,
     },
 }
 
@@ -90,6 +106,13 @@ pub enum BulkReply {
     },
     /// It is not here.
     Missing,
+    /// It is here and was sent to enough others: ask this one of them, which may still be getting it.
+    Elsewhere {
+        /// Who.
+        worker: WorkerId,
+        /// Where it serves values.
+        address: SocketAddr,
+    },
     /// The upload has arrived whole.
     Stored,
     /// The request is not allowed here, or over a limit.

@@ -1,7 +1,7 @@
 //! Values on streams of their own: a request, an answer, and the raw bytes; whose values they are is known elsewhere.
 //!
 //! ```text
-//! fetch    request ->          <- found + bytes of a range | missing | refused
+//! fetch    request ->          <- found + bytes of a range | missing | elsewhere | refused
 //! upload   request + bytes ->  <- stored | refused
 //! ```
 //! A peer may have [63 such streams](crate::limits) open; further requests wait in its own process.
@@ -11,10 +11,12 @@ use crate::error::BulkError;
 use crate::frame::{FrameError, FrameReader, encode_frame};
 use crate::limits::{BULK_WRITE_SIZE, HANDSHAKE_TIME, STALL_TIME};
 use bytes::Bytes;
-use quiltwork_protocol::{BulkReply, BulkRequest, ByteRange};
-use quiltwork_types::{Encoding, TaskId, ValueId};
+use quiltwork_protocol::{Asker, BulkReply, BulkRequest, ByteRange};
+use quiltwork_types::{Encoding, TaskId, ValueId, WorkerId};
 use quinn::{RecvStream, SendStream, WriteError};
 use serde::Serialize;
+use std::net::SocketAddr;
+use std::ops::Range;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
@@ -25,21 +27,24 @@ impl Connection {
     /// # Errors
     /// If the value is too large, the peer refuses, or the transfer breaks or stalls.
     pub async fn fetch(&self, value: ValueId, limit: u64) -> Result<Option<(Encoding, Bytes)>, BulkError> {
-        let Some(arriving) = self.fetch_range(value, ByteRange::WHOLE).await? else { return Ok(None) };
-        Ok(Some((arriving.encoding(), arriving.collect(limit).await?)))
+        match self.fetch_range(value, ByteRange::WHOLE, Asker::Reader).await? {
+            Fetched::Found(arriving) => Ok(Some((arriving.encoding(), arriving.collect(limit).await?))),
+            Fetched::Missing => Ok(None),
+            Fetched::Elsewhere { .. } => Err(BulkError::Broken("a reader was told to ask elsewhere".to_owned())),
+        }
     }
 
-    /// Asks the peer for a stretch of a value, whose bytes are then taken as they arrive; none if it does not have the
-    /// value.
+    /// Asks the peer for a stretch of a value, whose bytes are then taken as they arrive.
     ///
     /// # Errors
     /// If the peer refuses, or the transfer breaks or stalls.
-    pub async fn fetch_range(&self, value: ValueId, range: ByteRange) -> Result<Option<Arriving>, BulkError> {
-        let (mut send, mut receive) = self.request(BulkRequest::Fetch { value, range }).await?;
+    pub async fn fetch_range(&self, value: ValueId, range: ByteRange, asker: Asker) -> Result<Fetched, BulkError> {
+        let (mut send, mut receive) = self.request(BulkRequest::Fetch { value, range, asker }).await?;
         finish(&mut send);
         match read_reply(&mut receive).await? {
-            BulkReply::Found { encoding, size } => Ok(Some(Arriving::new(encoding, size, range, receive))),
-            BulkReply::Missing => Ok(None),
+            BulkReply::Found { encoding, size } => Ok(Fetched::Found(Arriving::new(encoding, size, range, receive))),
+            BulkReply::Missing => Ok(Fetched::Missing),
+            BulkReply::Elsewhere { worker, address } => Ok(Fetched::Elsewhere { worker, address }),
             BulkReply::Refused => Err(BulkError::Refused),
             BulkReply::Stored => Err(BulkError::Broken("a fetch was answered as if it were an upload".to_owned())),
         }
@@ -102,6 +107,22 @@ impl Connection {
     }
 }
 
+/// What came of asking for a value.
+#[derive(Debug)]
+pub enum Fetched {
+    /// It is on its way.
+    Found(Arriving),
+    /// The peer does not have it.
+    Missing,
+    /// The peer has sent it to enough others and names one of them, which may still be getting it.
+    Elsewhere {
+        /// Who.
+        worker: WorkerId,
+        /// Where it serves values.
+        address: SocketAddr,
+    },
+}
+
 /// A stream whose request has not been read yet.
 pub(crate) struct Opening {
     send: SendStream,
@@ -144,24 +165,34 @@ impl IncomingBulk {
     ///
     /// # Errors
     /// If the peer stops listening, or the transfer breaks or stalls. [`BulkError::Refused`] if the request is no fetch.
-    pub async fn found(mut self, encoding: Encoding, bytes: &Bytes) -> Result<(), BulkError> {
+    pub async fn found(self, encoding: Encoding, bytes: &Bytes) -> Result<(), BulkError> {
+        let mut outgoing = self.begin(encoding, bytes.len() as u64).await?;
+        outgoing.write(ByteRange::from(outgoing.left()).of(bytes)).await?;
+        outgoing.finish();
+        Ok(())
+    }
+
+    /// Answers a fetch: a value of this size is here, or will be; the bytes are handed over as they become known.
+    ///
+    /// # Errors
+    /// As for [`found`](Self::found).
+    pub async fn begin(mut self, encoding: Encoding, size: u64) -> Result<Outgoing, BulkError> {
         let BulkRequest::Fetch { range, .. } = self.request else {
             self.refuse().await;
             return Err(BulkError::Refused);
         };
-        write_frame(&mut self.send, &BulkReply::Found { encoding, size: bytes.len() as u64 }).await?;
-        let mut rest = range.of(bytes);
-        while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(BULK_WRITE_SIZE));
-            moving(self.send.write_chunk(piece)).await??;
-        }
-        finish(&mut self.send);
-        Ok(())
+        write_frame(&mut self.send, &BulkReply::Found { encoding, size }).await?;
+        Ok(Outgoing { send: self.send, left: range.within(size) })
     }
 
     /// Answers a fetch: the value is not here.
     pub async fn missing(mut self) {
         self.answer(BulkReply::Missing).await;
+    }
+
+    /// Answers a fetch: this worker was sent the value from here, or is being sent it; ask there.
+    pub async fn elsewhere(mut self, worker: WorkerId, address: SocketAddr) {
+        self.answer(BulkReply::Elsewhere { worker, address }).await;
     }
 
     /// Answers anything: this is not allowed, or there is no room for it.
@@ -193,6 +224,42 @@ impl IncomingBulk {
         if let Err(error) = write_frame(&mut self.send, &reply).await {
             debug!(%error, "a bulk stream ended before its answer");
         }
+        finish(&mut self.send);
+    }
+}
+
+/// What a peer asked for of a value, on its way to it. Dropping it before the end breaks the stream, which the peer takes
+/// for a failure.
+#[derive(Debug)]
+pub struct Outgoing {
+    send: SendStream,
+    left: Range<u64>,
+}
+
+impl Outgoing {
+    /// What has not been handed over yet, as offsets in the value.
+    #[must_use]
+    pub fn left(&self) -> Range<u64> {
+        self.left.clone()
+    }
+
+    /// Hands over the next bytes, which must not be more than are [`left`](Self::left). They are not copied.
+    ///
+    /// # Errors
+    /// If the peer stops listening, or the transfer breaks or stalls.
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), BulkError> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(BULK_WRITE_SIZE));
+            let length = piece.len() as u64;
+            moving(self.send.write_chunk(piece)).await??;
+            self.left.start += length;
+        }
+        debug_assert!(self.left.start <= self.left.end, "the peer takes bytes it was not promised for an error");
+        Ok(())
+    }
+
+    /// All was handed over. QUIC delivers it while the connection lives.
+    pub fn finish(mut self) {
         finish(&mut self.send);
     }
 }

@@ -22,7 +22,7 @@ mod pool;
 mod tls;
 
 pub use arriving::Arriving;
-pub use bulk::{IncomingBulk, UploadDone};
+pub use bulk::{Fetched, IncomingBulk, Outgoing, UploadDone};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::{BulkError, ConnectError, EndpointError, IdentityError, JoinError, LinkError, MeetError, PushError};

@@ -79,7 +79,7 @@ const BIDI_STREAMS: u32 = 64;
 
 /// One stream may be this far ahead of its reader, in bytes: what 10 Gbit/s brings in 6 ms. QUIC has one number for all
 /// streams; a link stays far below it because its owner reads it all the time.
-const STREAM_WINDOW: u32 = 8 << 20;
+pub const STREAM_WINDOW: u32 = 8 << 20;
 
 /// All streams of a connection together, if the other side moves values between workers.
 const CONNECTION_WINDOW: u32 = 16 << 20;

@@ -63,6 +63,18 @@ inventory::submit! { TaskEntry { name: "test::part", signature: "(bytes: &[u8], 
     Output::of(&reader.read(start..end).map_or(0, |bytes| bytes.len()))
 } } }
 
+inventory::submit! { TaskEntry { name: "test::checksum", signature: "(bytes) -> u64", run: |arguments| {
+    arguments.next_with("bytes", |argument| match argument {
+        Argument::One((_, bytes)) => Ok(Output::of(&checksum(&bytes))),
+        other => panic!("it takes one value, not {other:?}"),
+    })?
+} } }
+
+/// Tells apart what differs in one byte or in their order.
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(7, |sum, byte| sum.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(*byte))
+}
+
 inventory::submit! { TaskEntry { name: "test::wait", signature: "(gate: u32) -> bool", run: |arguments| {
     Output::of(&wait_at(arguments.next("gate")?))
 } } }

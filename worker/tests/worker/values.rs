@@ -108,8 +108,9 @@ async fn of_a_value_that_is_read_in_pieces_only_these_travel_and_no_copy_is_kept
     });
     user.dispatch(4, "test::part", call(Holder::Master));
     assert_eq!(user.hear_result::<usize>(4).await, 100);
-    let range = ByteRange { start: 7_000, length: 100 };
-    assert_eq!(asked.await.unwrap(), BulkRequest::Fetch { value: value(1), range });
+    let asked = asked.await.unwrap();
+    let expected = ByteRange { start: 7_000, length: 100 };
+    assert!(matches!(asked, BulkRequest::Fetch { range, .. } if range == expected), "{asked:?}");
     for worker in [maker, user] {
         worker.shut_down().await;
     }

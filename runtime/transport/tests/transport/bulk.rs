@@ -1,14 +1,14 @@
 //! Values on streams of their own: they arrive equal, and no lie about them costs memory or time.
 use crate::support::{Cluster, sized, soon};
 use bytes::Bytes;
-use quiltwork_protocol::{BulkReply, BulkRequest, ByteRange, codec};
-use quiltwork_transport::{BulkError, Connection, Endpoint, Role};
-use quiltwork_types::{Encoding, JobId, TaskId, ValueId};
+use quiltwork_protocol::{Asker, BulkReply, BulkRequest, ByteRange, codec};
+use quiltwork_transport::{BulkError, Connection, Endpoint, Fetched, Role};
+use quiltwork_types::{Encoding, JobId, TaskId, ValueId, WorkerId};
 
 const TASK: TaskId = TaskId { job: JobId(1), index: 2 };
 const VALUE: ValueId = ValueId::of(TASK);
 const LIMIT: u64 = 1 << 30;
-const WHOLE: BulkRequest = BulkRequest::Fetch { value: VALUE, range: ByteRange::WHOLE };
+const WHOLE: BulkRequest = BulkRequest::Fetch { value: VALUE, range: ByteRange::WHOLE, asker: Asker::Reader };
 
 fn pattern(len: usize) -> Bytes {
     (0..=250_u8).cycle().zip(0..len).map(|(low, index)| low ^ index.to_le_bytes()[2]).collect()
@@ -71,7 +71,8 @@ async fn a_range_brings_its_own_bytes_and_where_they_stand() {
         (usize::MAX, usize::MAX, end..end),
     ] {
         let range = ByteRange { start: start as u64, length: length as u64 };
-        let mut arriving = soon(at_client.fetch_range(VALUE, range)).await.unwrap().unwrap();
+        let fetched = soon(at_client.fetch_range(VALUE, range, Asker::Reader)).await.unwrap();
+        let Fetched::Found(mut arriving) = fetched else { panic!("{fetched:?}") };
         assert_eq!((arriving.encoding(), arriving.size()), (Encoding::Raw, end as u64));
         assert_eq!(arriving.left(), bytes.start as u64..bytes.end as u64);
         let mut arrived = Vec::new();
@@ -110,6 +111,26 @@ async fn a_missing_value_is_none() {
     let (_cluster, at_master, at_client) = connect().await;
     tokio::spawn(serve(at_master, None));
     assert!(soon(at_client.fetch(VALUE, LIMIT)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn whoever_keeps_a_value_says_so_and_can_be_sent_elsewhere() {
+    let (_cluster, at_master, at_client) = connect().await;
+    let (worker, address) = (WorkerId(7), ([127, 0, 0, 1], 4433).into());
+    let asker = Asker::Worker { worker: WorkerId(8), insists: true };
+    let serve = async {
+        let asked = at_master.accept_bulk().await.unwrap();
+        assert_eq!(asked.request(), BulkRequest::Fetch { value: VALUE, range: ByteRange::WHOLE, asker });
+        asked.elsewhere(worker, address).await;
+        at_master.accept_bulk().await.unwrap().elsewhere(worker, address).await;
+    };
+    let ask = async {
+        let fetched = at_client.fetch_range(VALUE, ByteRange::WHOLE, asker).await.unwrap();
+        assert!(matches!(fetched, Fetched::Elsewhere { worker: w, address: a } if (w, a) == (worker, address)));
+        let read = at_client.fetch(VALUE, LIMIT).await;
+        assert!(matches!(read, Err(BulkError::Broken(_))), "a reader cannot go elsewhere: {read:?}");
+    };
+    soon(async { tokio::join!(serve, ask) }).await;
 }
 
 #[tokio::test]
