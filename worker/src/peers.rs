@@ -137,11 +137,11 @@ impl Peers {
     }
 
     /// Keeps a copy and has it reported, without a pause between the two: a copy the master does not know of is never
-    /// freed, one that it does not want (any more) it frees at once. Large ones are written on another thread, which
-    /// goes on if nobody waits for the value any more, and are read where they are kept, so that the buffer is let go.
+    /// freed, one that it does not want (any more) it frees at once. What takes long is written on another thread, which
+    /// goes on if nobody waits for the value any more, and is read where it is kept, so that the buffer is let go.
     async fn keep(&self, value: ValueId, output: Output) -> Output {
         let (store, desk) = (Arc::clone(&self.store), Arc::clone(&self.desk));
-        if output.bytes.len() <= WRITTEN_AT_ONCE {
+        if output.bytes.len() <= WRITTEN_AT_ONCE && self.store.has_room(output.bytes.len() as u64) {
             let stored = Stored { origin: Origin::Copied, output: output.clone() };
             note_kept(value, &desk, store.put(value, stored));
             return output;
