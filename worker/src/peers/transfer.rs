@@ -5,7 +5,7 @@ use super::sources::{Refusal, Source, Sources};
 use super::{Flight, Peers, Stream};
 use crate::arguments::Output;
 use crate::failure::TaskError;
-use crate::store::Origin;
+use crate::store::{Incoming, Origin};
 use quiltwork_protocol::{ByteRange, Holder};
 use quiltwork_transport::{Arriving, BulkError};
 use quiltwork_types::ValueId;
@@ -32,7 +32,7 @@ pub(super) async fn bring(
     let mut sources = Sources::new(holders, peers.worker);
     let Some((source, stream)) = ask_first(peers, value, &mut sources).await else { return Ok(None) };
     let Stream { arriving, .. } = &stream;
-    let incoming = Arc::clone(&peers.store).begin(value, Origin::Copied, arriving.encoding(), arriving.size())?;
+    let incoming = begin(peers, value, arriving).await?;
     let landing = Arc::new(Landing::new(arriving, incoming));
     flight.show(&landing);
     let is_shared = arriving.size() >= SHARED;
@@ -45,6 +45,17 @@ pub(super) async fn bring(
         first.await?;
     }
     transfer.landing.finish()
+}
+
+/// Takes the room for a value. If others must be moved to disk for it, that is done on another thread.
+async fn begin(peers: &Peers, value: ValueId, arriving: &Arriving) -> Result<Box<dyn Incoming>, TaskError> {
+    let (store, encoding, size) = (Arc::clone(&peers.store), arriving.encoding(), arriving.size());
+    if store.has_room(size) {
+        return store.begin(value, Origin::Copied, encoding, size);
+    }
+    let begun = tokio::task::spawn_blocking(move || store.begin(value, Origin::Copied, encoding, size)).await;
+    // It panics only if the runtime ends.
+    begun.map_err(|error| TaskError::StoreBroken(error.into()))?
 }
 
 /// Asks one source after the other until one has the value. It is asked for all of it, if there is no other.
