@@ -5,6 +5,7 @@ use crate::graph::{Value, ValueKey};
 use bytes::Bytes;
 use quiltwork_protocol::codec::{self, CodecError};
 use quiltwork_types::Encoding;
+use quiltwork_worker::ValueReader;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -28,6 +29,21 @@ pub trait Portable: Sized + Send + 'static {
     /// From the results of many tasks, each encoded by itself.
     #[doc(hidden)]
     fn from_list(items: &[Encoded]) -> Result<Self, CodecError>;
+    /// From the result of a task that is to be read piece by piece.
+    #[doc(hidden)]
+    fn from_reader(_: ValueReader) -> Result<Self, CodecError> {
+        Err(not_read_in_pieces::<Self>())
+    }
+    /// From the results of many tasks, each to be read piece by piece.
+    #[doc(hidden)]
+    fn from_readers(_: Vec<ValueReader>) -> Result<Self, CodecError> {
+        Err(not_read_in_pieces::<Self>())
+    }
+}
+
+fn not_read_in_pieces<T>() -> CodecError {
+    let reason = "something to be read piece by piece was given, which only blobs are".to_owned();
+    CodecError::Decode { what: std::any::type_name::<T>(), reason }
 }
 
 /// A value as it travels.
@@ -75,8 +91,23 @@ pub(crate) enum Form {
     Literal(Encoding, Bytes),
     Value(Source),
     Values(Vec<Source>),
+    /// To be read piece by piece.
+    Reference(Source),
+    /// Each to be read piece by piece.
+    References(Vec<Source>),
     /// A literal that cannot be encoded, and why.
     Unencodable(String),
+}
+
+impl Form {
+    /// The results it is made of: none, one or many.
+    pub(crate) fn sources(&self) -> &[Source] {
+        match self {
+            Self::Literal(..) | Self::Unencodable(_) => &[],
+            Self::Value(source) | Self::Reference(source) => std::slice::from_ref(source),
+            Self::Values(sources) | Self::References(sources) => sources,
+        }
+    }
 }
 
 /// A result that is used as an argument.

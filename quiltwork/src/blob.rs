@@ -5,7 +5,7 @@ use bytes::Bytes;
 use quiltwork_protocol::codec::CodecError;
 use quiltwork_types::Encoding;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// Bytes as a parameter or result of a task.
 ///
@@ -47,6 +47,19 @@ impl Blob {
     #[must_use]
     pub fn from_slice_of<T: BlobItem>(numbers: &[T]) -> Self {
         Self(Bytes::copy_from_slice(bytemuck::cast_slice(numbers)))
+    }
+
+    /// A part of it, which shares its bytes.
+    ///
+    /// # Panics
+    /// If it has no such range.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        Self(self.0.slice(range))
+    }
+
+    pub(crate) const fn of(bytes: Bytes) -> Self {
+        Self(bytes)
     }
 
     /// The bytes as numbers, in place. Not every slice of bytes begins where numbers may; what a task was given or a

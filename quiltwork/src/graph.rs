@@ -1,5 +1,5 @@
 //! A graph of calls, built before anything runs; numbers for the cluster are given by the client that submits it.
-use crate::argument::{Form, Source};
+use crate::argument::Source;
 use crate::call::{Call, TaskCall};
 use crate::error::{Error, Problem};
 use std::fmt;
@@ -103,11 +103,7 @@ impl Graph {
 
     fn foreign_argument(&self, call: &Call) -> Option<Box<Error>> {
         let is_foreign = |source: &Source| matches!(source, Source::Value(key) if key.graph != self.id);
-        let argument = call.arguments.iter().find(|argument| match &argument.form {
-            Form::Value(source) => is_foreign(source),
-            Form::Values(sources) => sources.iter().any(is_foreign),
-            Form::Literal(..) | Form::Unencodable(_) => false,
-        })?;
+        let argument = call.arguments.iter().find(|argument| argument.form.sources().iter().any(is_foreign))?;
         Some(foreign(&format!("argument `{}` of task `{}`", argument.parameter, call.name())))
     }
 }

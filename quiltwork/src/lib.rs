@@ -77,6 +77,7 @@ extern crate self as quiltwork;
 
 mod argument;
 mod blob;
+mod blob_reader;
 mod call;
 mod client;
 mod context;
@@ -96,10 +97,11 @@ pub mod __private;
 
 pub use argument::{IntoArgument, Portable};
 pub use blob::{Blob, BlobItem};
+pub use blob_reader::{BlobReader, BlobReaders};
 pub use call::TaskCall;
 pub use client::{AsCompleted, Client, Handle, HandleFuture, Outputs, Story, Ticket, as_completed, blocking};
 pub use context::TaskContext;
-pub use encoding::{from_bytes, to_bytes};
+pub use encoding::{append_value, from_bytes, take_value, to_bytes};
 pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
 pub use graph::{Graph, Value};
 pub use init::init;

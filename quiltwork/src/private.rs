@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 pub use crate::data::{Givens, PipelineEntry};
 pub use inventory;
 use quiltwork_worker::Argument as Encoded;
-pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on, copied_bytes};
+pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on, copied_bytes, sent_bytes};
 
 /// The call of a task by its path.
 pub fn task_call<T, const N: usize>(path: &'static str, arguments: [(&'static str, Argument); N]) -> TaskCall<T> {
@@ -30,6 +30,8 @@ pub fn next_argument<T: Portable>(arguments: &mut Arguments, parameter: &'static
     arguments.next_with(parameter, |argument| match argument {
         Encoded::One(value) => T::from_encoded(&value),
         Encoded::List(items) => T::from_list(&items),
+        Encoded::Reader(reader) => T::from_reader(reader),
+        Encoded::Readers(readers) => T::from_readers(readers),
     })
 }
 

@@ -7,6 +7,7 @@ mod data;
 mod lifetimes;
 mod nested;
 mod tasks;
+mod transfer;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
@@ -22,7 +23,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Two cores: clusters beside each other would only take turns, and their kills would hit slower machines unevenly.
     arguments.test_threads = Some(1);
-    let trials = [chaos::trials(), bad_input::trials(), nested::trials(), lifetimes::trials(), data::trials()];
+    let trials = [
+        chaos::trials(),
+        bad_input::trials(),
+        nested::trials(),
+        lifetimes::trials(),
+        data::trials(),
+        transfer::trials(),
+    ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

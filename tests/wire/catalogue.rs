@@ -6,7 +6,7 @@ use quiltwork_protocol::master_to_client::{Answer, End};
 use quiltwork_protocol::master_to_worker::{Input, Place};
 use quiltwork_protocol::worker_to_master::{AttemptOutcome, Made};
 use quiltwork_protocol::{
-    BulkReply, BulkRequest, ClientToMaster, HelloReply, Holder, MasterToClient, MasterToWorker, Parcel, Purpose,
+    Asker, BulkReply, BulkRequest, ClientToMaster, HelloReply, Holder, MasterToClient, MasterToWorker, Parcel, Purpose,
     RefusalKind, WorkerToMaster, You,
 };
 use quiltwork_types::{Chapter, Encoding, FailureKind, TaskState};
@@ -40,15 +40,16 @@ list! {
     WorkerToMaster { Started, Ended, Returned, InputsMissing, Copied, NotInherited, Lent, Reclaimed, Progress }
     HelloReply { Welcome, Refused }
     BulkRequest { Fetch, Upload }
-    BulkReply { Found, Missing, Stored, Refused }
+    BulkReply { Found, Missing, Elsewhere, Stored, Refused }
+    Asker { Reader, Worker }
     Purpose { Client, Worker }
     RefusalKind { Version, Role, Full }
     You { Client, Worker }
-    Argument { Literal, Value, Values }
+    Argument { Literal, Value, Values, Reference, References }
     Question { Workers, Story }
     Answer { Workers, Story }
     End { Inline, Stored, Failed }
-    Input { Literal, Value, Values }
+    Input { Literal, Value, Values, Reference, References }
     Place { Inline, Stored }
     AttemptOutcome { Finished, Failed }
     Made { Inline, Stored }
@@ -93,6 +94,7 @@ fn parts() -> Vec<Specimen> {
     all.extend(whole(exemplars::attempt_outcomes(), Specimen::head));
     all.extend(whole(exemplars::mades(), Specimen::head));
     all.extend(whole(exemplars::holders(), Specimen::head));
+    all.extend(whole(exemplars::askers(), Specimen::head));
     all.extend(whole(exemplars::encodings(), Specimen::head));
     all.extend(whole(exemplars::task_states(), Specimen::head));
     all.extend(whole(exemplars::chapters(), Specimen::head));

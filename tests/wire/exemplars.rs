@@ -5,8 +5,8 @@ use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
 use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Place};
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
-    BulkReply, BulkRequest, ClientToMaster, Hello, HelloReply, Holder, MasterToClient, MasterToWorker, Parcel, Purpose,
-    RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
+    Asker, BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient,
+    MasterToWorker, Parcel, Purpose, RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
 };
 use quiltwork_types::{
     AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, StoryEntry,
@@ -88,11 +88,26 @@ pub(crate) fn yous() -> Vec<You> {
 }
 
 pub(crate) fn bulk_requests() -> Vec<BulkRequest> {
-    vec![BulkRequest::Fetch(value(9)), BulkRequest::Upload { task: task(10), size: 1 << 20 }]
+    let range = ByteRange { start: 20, length: 1 << 24 };
+    vec![
+        BulkRequest::Fetch { value: value(9), range, asker: Asker::Reader },
+        BulkRequest::Upload { task: task(10), size: 1 << 20 },
+    ]
+}
+
+pub(crate) fn askers() -> Vec<Asker> {
+    vec![Asker::Reader, Asker::Worker { worker: WorkerId(5), insists: true }]
 }
 
 pub(crate) fn bulk_replies() -> Vec<BulkReply> {
-    vec![BulkReply::Found { encoding: typed(), size: 300 }, BulkReply::Missing, BulkReply::Stored, BulkReply::Refused]
+    let elsewhere = BulkReply::Elsewhere { worker: WorkerId(5), address: address() };
+    vec![
+        BulkReply::Found { encoding: typed(), size: 300 },
+        BulkReply::Missing,
+        elsewhere,
+        BulkReply::Stored,
+        BulkReply::Refused,
+    ]
 }
 
 pub(crate) fn client_to_master() -> Vec<Parcel<ClientToMaster>> {
@@ -127,7 +142,13 @@ fn submit() -> Parcel<ClientToMaster> {
 }
 
 pub(crate) fn arguments() -> Vec<Argument> {
-    vec![Argument::Literal(typed()), Argument::Value(value(9)), Argument::Values(vec![value(1), value(2)])]
+    vec![
+        Argument::Literal(typed()),
+        Argument::Value(value(9)),
+        Argument::Values(vec![value(1), value(2)]),
+        Argument::Reference(value(7)),
+        Argument::References(vec![value(5), value(6)]),
+    ]
 }
 
 pub(crate) fn questions() -> Vec<Question> {
@@ -203,7 +224,13 @@ pub(crate) fn inputs() -> Vec<Input> {
     let mut places = places();
     let stored = InputValue { value: value(9), encoding: typed(), place: places.remove(1) };
     let inline = InputValue { value: value(8), encoding: Encoding::Raw, place: places.remove(0) };
-    vec![Input::Literal(typed()), Input::Value(stored.clone()), Input::Values(vec![inline, stored])]
+    vec![
+        Input::Literal(typed()),
+        Input::Value(stored.clone()),
+        Input::Values(vec![inline, stored.clone()]),
+        Input::Reference(stored.clone()),
+        Input::References(vec![stored]),
+    ]
 }
 
 pub(crate) fn places() -> Vec<Place> {

@@ -1,16 +1,20 @@
 //! What goes into a task's function and what comes out of it, as encoded bytes; it knows no task.
 use crate::failure::TaskError;
+use crate::reader::{Absences, ValueReader};
 use bytes::Bytes;
 use quiltwork_protocol::codec::{self, CodecError};
 use quiltwork_types::Encoding;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// The arguments of one attempt, taken one by one in the order of the function's parameters.
 #[derive(Debug)]
 pub struct Arguments {
     arguments: std::vec::IntoIter<Argument>,
     taken: usize,
+    /// Of those that are read piece by piece.
+    absences: Arc<Absences>,
 }
 
 /// One argument, encoded.
@@ -20,11 +24,20 @@ pub enum Argument {
     One((Encoding, Bytes)),
     /// A list made of the results of other tasks, each encoded by itself.
     List(Vec<(Encoding, Bytes)>),
+    /// The result of another task, to be read piece by piece.
+    Reader(ValueReader),
+    /// A list made of the results of other tasks, each to be read piece by piece.
+    Readers(Vec<ValueReader>),
 }
 
 impl Arguments {
-    pub(crate) fn new(arguments: Vec<Argument>) -> Self {
-        Self { arguments: arguments.into_iter(), taken: 0 }
+    pub(crate) fn new(arguments: Vec<Argument>, absences: Arc<Absences>) -> Self {
+        Self { arguments: arguments.into_iter(), taken: 0, absences }
+    }
+
+    /// Where readers among the arguments note what they did not find.
+    pub(crate) fn absences(&self) -> Arc<Absences> {
+        Arc::clone(&self.absences)
     }
 
     /// Takes the next argument, which is for `parameter`.
@@ -35,6 +48,10 @@ impl Arguments {
         self.next_with(parameter, |argument| match argument {
             Argument::One((encoding, bytes)) => codec::decode_value(encoding, &bytes),
             Argument::List(items) => codec::decode_list(&items),
+            Argument::Reader(_) | Argument::Readers(_) => {
+                let reason = "it is to be read piece by piece".to_owned();
+                Err(CodecError::Decode { what: std::any::type_name::<T>(), reason })
+            }
         })
     }
 
@@ -84,6 +101,10 @@ impl Output {
 mod tests {
     use super::*;
 
+    fn arguments(arguments: Vec<Argument>) -> Arguments {
+        Arguments::new(arguments, Arc::default())
+    }
+
     fn one<T: Serialize>(value: &T) -> Argument {
         let Output { encoding, bytes } = Output::of(value).expect("plain data");
         Argument::One((encoding, bytes))
@@ -96,7 +117,7 @@ mod tests {
 
     #[test]
     fn literals_and_lists_are_read_in_order() {
-        let mut arguments = Arguments::new(vec![one(&7_u32), list(&["a".to_owned(), "b".to_owned()]), list::<u8>(&[])]);
+        let mut arguments = arguments(vec![one(&7_u32), list(&["a".to_owned(), "b".to_owned()]), list::<u8>(&[])]);
         assert_eq!(arguments.next::<u32>("n").unwrap(), 7);
         assert_eq!(arguments.next::<Vec<String>>("names").unwrap(), ["a", "b"]);
         assert_eq!(arguments.next::<Vec<u8>>("rest").unwrap(), []);
@@ -104,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_argument_of_another_type_is_refused_with_parameter_number_and_type() {
-        let mut arguments = Arguments::new(vec![one(&7_u32), one(&8_u32)]);
+        let mut arguments = arguments(vec![one(&7_u32), one(&8_u32)]);
         arguments.next::<u32>("first").unwrap();
         let error = arguments.next::<String>("second").unwrap_err().to_string();
         assert!(error.starts_with("parameter `second` (number 2) expects a alloc::string::String: "), "{error}");
@@ -112,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_argument_that_was_not_given_is_named() {
-        let error = Arguments::new(vec![]).next::<u32>("n").unwrap_err().to_string();
+        let error = arguments(vec![]).next::<u32>("n").unwrap_err().to_string();
         assert!(error.contains("`n` (number 1)") && error.ends_with("no argument was given for it"), "{error}");
     }
 }

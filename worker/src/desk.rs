@@ -4,7 +4,7 @@
 //! the session is woken once for all that was reported since it last looked. User code never runs under the lock.
 use crate::arguments::Arguments;
 use crate::context::Attempt;
-use crate::executor::{Ending, Job, Workshop};
+use crate::executor::{Ending, Job, RunEnd, Workshop};
 use crate::failure::TaskError;
 use crate::inputs::{Away, Inputs};
 use crate::reports::Reports;
@@ -75,7 +75,7 @@ struct Work {
     away: Option<Away>,
     fetch: Option<AbortOnDrop>,
     missing: Vec<(ValueId, WorkerId)>,
-    ending: Option<Ending>,
+    end: Option<RunEnd>,
 }
 
 /// Stops a fetch when nobody needs it any more.
@@ -137,7 +137,7 @@ impl Desk {
                 resumed: Condvar::new(),
                 desk: Weak::clone(&self.this),
             });
-            let work = Work { attempt, function, arguments, away, fetch: None, missing: Vec::new(), ending: None };
+            let work = Work { attempt, function, arguments, away, fetch: None, missing: Vec::new(), end: None };
             state.works.insert(id, work);
             state.apply(Command::Assigned { attempt: id, slots, ready });
         }
@@ -254,18 +254,18 @@ impl Desk {
     }
 
     /// For a slot thread: hands in how its job ended and picks the next; `None` if the thread shall end.
-    pub(crate) fn next_job(&self, ended: AttemptId, ending: Ending) -> Option<Job> {
+    pub(crate) fn next_job(&self, ended: AttemptId, end: RunEnd) -> Option<Job> {
         let mut state = self.lock();
         state.idle += 1;
         if let Some(work) = state.works.get_mut(&ended) {
-            work.ending = Some(ending);
+            work.end = Some(end);
         }
         state.apply(Command::RunEnded(ended));
         self.pick_job(state)
     }
 
     /// Runs a job on this thread.
-    pub(crate) fn run(&self, job: Job) -> Ending {
+    pub(crate) fn run(&self, job: Job) -> RunEnd {
         self.workshop.run(job)
     }
 
@@ -304,7 +304,8 @@ impl Desk {
             if let Err(error) = self.start_thread(state) {
                 let job = state.jobs.pop_back().expect("there are more jobs than idle threads");
                 state.unannounced = state.unannounced.min(state.jobs.len());
-                state.work(job.attempt.id).ending = Some(Ending::failed(&job.attempt, TaskError::NoThread(error)));
+                let ending = Ending::failed(&job.attempt, TaskError::NoThread(error));
+                state.work(job.attempt.id).end = Some(RunEnd::Ended(ending));
                 state.apply(Command::RunEnded(job.attempt.id));
             }
         }
@@ -404,10 +405,10 @@ impl State {
                 let ending = Ending::failed(&self.remove(attempt).attempt, TaskError::Cancelled);
                 self.reports.ended(attempt, ending);
             }
-            Effect::Ended(attempt) => {
-                let ending = self.remove(attempt).ending.expect("who says a run has ended says how");
-                self.reports.ended(attempt, ending);
-            }
+            Effect::Ended(attempt) => match self.remove(attempt).end.expect("who says a run has ended says how") {
+                RunEnd::Ended(ending) => self.reports.ended(attempt, ending),
+                RunEnd::Lacking(missing) => self.reports.lacking(attempt, missing),
+            },
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::store::{Origin, Stored, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::INLINE_LIMIT;
 use quiltwork_protocol::worker_to_master::{AttemptOutcome, Made};
-use quiltwork_types::ValueId;
+use quiltwork_types::{ValueId, WorkerId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,15 @@ pub(crate) struct Job {
     pub(crate) attempt: Arc<Attempt>,
     pub(crate) function: Arc<str>,
     pub(crate) arguments: Arguments,
+}
+
+/// How the run of an attempt ended.
+#[derive(Debug)]
+pub(crate) enum RunEnd {
+    /// With a value or a failure.
+    Ended(Ending),
+    /// What it wanted to read was gone: these values, with each worker that was tried.
+    Lacking(Vec<(ValueId, WorkerId)>),
 }
 
 /// How an attempt ended, with the value's bytes if they travel with the report.
@@ -64,15 +73,21 @@ pub(crate) struct Workshop {
 
 impl Workshop {
     /// Runs an attempt on this thread and keeps its result.
-    pub(crate) fn run(&self, job: Job) -> Ending {
+    pub(crate) fn run(&self, job: Job) -> RunEnd {
         let Job { attempt, function, mut arguments } = job;
+        let absences = arguments.absences();
         let started = Instant::now();
         let made = {
             let _entered = context::enter(Arc::clone(&attempt));
             panics::catch(|| self.executor.execute(&function, &mut arguments))
         };
         let ran = started.elapsed();
-        made.and_then(|output| self.keep(&attempt, output, ran)).unwrap_or_else(|error| Ending::failed(&attempt, error))
+        // Whatever the function made of it: it did not see what it should have seen.
+        if let Some(missing) = absences.take() {
+            return RunEnd::Lacking(missing);
+        }
+        let kept = made.and_then(|output| self.keep(&attempt, output, ran));
+        RunEnd::Ended(kept.unwrap_or_else(|error| Ending::failed(&attempt, error)))
     }
 
     /// Small results go into the report, larger ones into the store.

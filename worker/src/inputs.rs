@@ -1,7 +1,8 @@
 //! From the inputs of an assignment to the arguments of a function: what is here is taken, the rest is fetched.
 use crate::arguments::{Argument, Arguments, Output};
 use crate::peers::Peers;
-use crate::store::{Origin, ValueStore};
+use crate::reader::{Absences, ValueReader, Way};
+use crate::store::Origin;
 use bytes::Bytes;
 use quiltwork_protocol::Holder;
 use quiltwork_protocol::master_to_worker::{Input, InputValue, Place};
@@ -24,6 +25,7 @@ pub(crate) enum Inputs {
 pub(crate) struct Away {
     parameters: Vec<Parameter>,
     absent: HashMap<ValueId, Vec<Holder>>,
+    absences: Arc<Absences>,
 }
 
 /// The input for one parameter.
@@ -31,6 +33,8 @@ pub(crate) struct Away {
 enum Parameter {
     One(Part),
     List(Vec<Part>),
+    Reader(ValueReader),
+    Readers(Vec<ValueReader>),
 }
 
 /// One value of an input.
@@ -42,17 +46,17 @@ enum Part {
 
 impl Inputs {
     /// Reads the inputs of one assignment, taking its payloads off the front of `payloads`. A stored value is taken
-    /// from `store` if the master says this worker holds it, or if it is a copy: what an attempt here made and the
-    /// master does not speak of is not the published value.
+    /// from the store if the master says this worker holds it, or if it is a copy: what an attempt here made and the
+    /// master does not speak of is not the published value. What is to be read piece by piece stays where it is.
     pub(crate) fn read(
         inputs: Vec<Input>,
         payloads: &mut impl Iterator<Item = Bytes>,
-        store: &dyn ValueStore,
+        way: &Arc<Way>,
         worker: WorkerId,
     ) -> Self {
-        let mut reader = Reader { payloads, store, worker, absent: HashMap::new() };
+        let mut reader = Reader { payloads, way, worker, absent: HashMap::new(), absences: Arc::default() };
         let parameters: Vec<_> = inputs.into_iter().map(|input| reader.parameter(input)).collect();
-        let away = Away { parameters, absent: reader.absent };
+        let away = Away { parameters, absent: reader.absent, absences: reader.absences };
         if away.absent.is_empty() { Self::Here(away.into_arguments(&HashMap::new())) } else { Self::Away(away) }
     }
 }
@@ -60,9 +64,10 @@ impl Inputs {
 /// Where the parts of inputs come from.
 struct Reader<'a, P> {
     payloads: &'a mut P,
-    store: &'a dyn ValueStore,
+    way: &'a Arc<Way>,
     worker: WorkerId,
     absent: HashMap<ValueId, Vec<Holder>>,
+    absences: Arc<Absences>,
 }
 
 impl<P: Iterator<Item = Bytes>> Reader<'_, P> {
@@ -71,6 +76,10 @@ impl<P: Iterator<Item = Bytes>> Reader<'_, P> {
             Input::Literal(encoding) => Parameter::One(Part::Here(Output { encoding, bytes: self.payload() })),
             Input::Value(value) => Parameter::One(self.part(value)),
             Input::Values(values) => Parameter::List(values.into_iter().map(|value| self.part(value)).collect()),
+            Input::Reference(value) => Parameter::Reader(self.reader(value)),
+            Input::References(values) => {
+                Parameter::Readers(values.into_iter().map(|value| self.reader(value)).collect())
+            }
         }
     }
 
@@ -80,11 +89,20 @@ impl<P: Iterator<Item = Bytes>> Reader<'_, P> {
             Place::Stored { holders, .. } => holders,
         };
         let held = holders.iter().any(|h| matches!(h, Holder::Worker { worker, .. } if *worker == self.worker));
-        match self.store.get(value) {
+        match self.way.store.get(value) {
             Some(stored) if held || stored.origin == Origin::Copied => Part::Here(stored.output),
             _ => {
                 self.absent.insert(value, holders);
                 Part::Absent(value)
+            }
+        }
+    }
+
+    fn reader(&mut self, InputValue { value, encoding, place }: InputValue) -> ValueReader {
+        match place {
+            Place::Inline => ValueReader::here(encoding, self.payload()),
+            Place::Stored { size, holders } => {
+                ValueReader::held((value, encoding, size), holders, self.way, &self.absences)
             }
         }
     }
@@ -127,7 +145,9 @@ impl Away {
         let argument = |parameter| match parameter {
             Parameter::One(part) => Argument::One(pair(part)),
             Parameter::List(parts) => Argument::List(parts.into_iter().map(pair).collect()),
+            Parameter::Reader(reader) => Argument::Reader(reader),
+            Parameter::Readers(readers) => Argument::Readers(readers),
         };
-        Arguments::new(self.parameters.into_iter().map(argument).collect())
+        Arguments::new(self.parameters.into_iter().map(argument).collect(), self.absences)
     }
 }

@@ -6,8 +6,9 @@ use crate::error::WorkerError;
 use crate::executor::{Registered, Workshop};
 use crate::inputs::{Away, Inputs};
 use crate::peers::Peers;
+use crate::reader::Way;
 use crate::registry::Registry;
-use crate::serving;
+use crate::serving::Serving;
 use crate::store::{MemoryStore, NodeStore, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::master_to_worker::Assignment;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -63,7 +65,7 @@ fn open_store(
     capacity: &Resources,
 ) -> Arc<dyn ValueStore> {
     match (area, &config.store) {
-        (Some(area), Some(share)) => Arc::new(NodeStore::new(area, worker, share.limit)),
+        (Some(area), Some(share)) => Arc::new(NodeStore::new(area, worker, share.limit, share.spill_limit)),
         _ => Arc::new(MemoryStore::new(capacity.memory)),
     }
 }
@@ -110,17 +112,22 @@ impl Joined {
         };
         let desk = Desk::open(worker, welcome.epoch, capacity.slots, workshop)?;
         let peers = Peers::new(worker, master.clone(), endpoint.clone(), &store, &desk, welcome.value_limit);
+        let peers = Arc::new(peers);
+        let way = Way { store: Arc::clone(&store), peers: Arc::clone(&peers), runtime: Handle::current() };
+        let serving = Arc::new(Serving::new(Arc::clone(&store), Arc::clone(&peers)));
         let mut session = Session {
             worker,
             functions: HashMap::new(),
             desk: Arc::clone(&desk),
-            store: Arc::clone(&store),
-            peers: Arc::new(peers),
+            store,
+            peers: Arc::clone(&peers),
+            way: Arc::new(way),
+            serving: Arc::clone(&serving),
             fetches: JoinSet::new(),
         };
         let mut servers = JoinSet::new();
-        servers.spawn(serving::serve_endpoint(endpoint.clone(), Arc::clone(&store)));
-        servers.spawn(serving::serve_connection(master, store));
+        servers.spawn(Arc::clone(&serving).serve_endpoint(endpoint.clone()));
+        servers.spawn(serving.serve_connection(master));
 
         let outcome = tokio::select! {
             outcome = session.obey(&mut receiver) => outcome,
@@ -165,6 +172,9 @@ struct Session {
     desk: Arc<Desk>,
     store: Arc<dyn ValueStore>,
     peers: Arc<Peers>,
+    /// For inputs that are read piece by piece.
+    way: Arc<Way>,
+    serving: Arc<Serving>,
     /// Fetches of inputs; all are aborted when the session ends.
     fetches: JoinSet<()>,
 }
@@ -196,11 +206,21 @@ impl Session {
             MasterToWorker::Superseded { attempts } => {
                 attempts.into_iter().for_each(|attempt| self.store.remove_made_by(attempt));
             }
-            MasterToWorker::Free { values } => values.into_iter().for_each(|value| self.store.remove(value)),
+            MasterToWorker::Free { values } => {
+                for value in values {
+                    self.store.remove(value);
+                    self.serving.forget(value);
+                }
+            }
             MasterToWorker::Inherit { from, heir, values } => {
                 self.desk.on_not_inherited(self.store.inherit(from, heir, values));
             }
-            MasterToWorker::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.peers.lose(worker)),
+            MasterToWorker::WorkersLost { workers } => {
+                for worker in workers {
+                    self.peers.lose(worker);
+                    self.serving.lose(worker);
+                }
+            }
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))
@@ -222,7 +242,7 @@ impl Session {
             return Err(WorkerError::Protocol(format!("{attempt} is to run {function}, which was not defined")));
         };
         let name = name.unwrap_or_else(|| Box::from(&*function));
-        let inputs = Inputs::read(inputs, payloads, &*self.store, self.worker);
+        let inputs = Inputs::read(inputs, payloads, &self.way, self.worker);
         Ok(Order { attempt, function, name, slots, partition, inputs })
     }
 

@@ -1,14 +1,16 @@
 //! The values this worker holds: results its attempts made and copies it fetched; it moves nothing over the wire.
 mod memory;
 mod node;
+mod room;
 
 pub(crate) use memory::MemoryStore;
 pub(crate) use node::NodeStore;
 
 use crate::arguments::Output;
 use crate::failure::TaskError;
-use quiltwork_types::{AttemptId, ValueId, WorkerId};
-use std::sync::atomic::{AtomicU64, Ordering};
+use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use std::io::IoSlice;
+use std::sync::Arc;
 
 /// A value in a store.
 #[derive(Clone, Debug)]
@@ -31,11 +33,37 @@ pub(crate) enum Origin {
 /// Where values are kept: in this worker's own memory, or in an area all workers of a node share.
 pub(crate) trait ValueStore: Send + Sync {
     /// Keeps a value. A copy takes the place of what an attempt here made; otherwise the first one stays, for others
-    /// may have been told of it.
+    /// may have been told of it. It takes long if others must be moved away for it.
     ///
     /// # Errors
     /// [`TaskError::StoreFull`] if that would be more than may be held, or another one if it cannot be written.
     fn put(&self, value: ValueId, stored: Stored) -> Result<(), TaskError>;
+
+    /// Begins to keep a value of so many bytes that comes in pieces. The room for it is taken now.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    fn begin(
+        self: Arc<Self>,
+        value: ValueId,
+        origin: Origin,
+        encoding: Encoding,
+        size: u64,
+    ) -> Result<Box<dyn Incoming>, TaskError>;
+
+    /// Whether a value of so many bytes can be kept at once, without others being moved away for it.
+    fn has_room(&self, _size: u64) -> bool {
+        true
+    }
+
+    /// Bytes of values this worker counts in memory.
+    #[allow(dead_code, reason = "for who watches the memory of the process")]
+    fn in_memory(&self) -> u64;
+
+    /// Moves what was used least lately to disk until at most `target` bytes are in memory, or nothing goes any more.
+    /// It takes as long as the disk does.
+    #[allow(dead_code, reason = "for who watches the memory of the process")]
+    fn spill_to(&self, target: u64);
 
     /// The value, if it is here.
     fn get(&self, value: ValueId) -> Option<Stored>;
@@ -52,6 +80,12 @@ pub(crate) trait ValueStore: Send + Sync {
         None
     }
 
+    /// What a worker of this node holds, be it this one, for whoever reads a part of it: nothing is held or kept for
+    /// that. None if `holder` is not on this node or does not hold it.
+    fn look_at(&self, _value: ValueId, _holder: WorkerId) -> Option<Output> {
+        None
+    }
+
     /// A worker of this node is gone and `heir` holds these values now. If that is this worker, all else that was left
     /// behind is removed, and the values that were not there are returned.
     fn inherit(&self, _from: WorkerId, _heir: WorkerId, _values: Vec<ValueId>) -> Vec<ValueId> {
@@ -59,40 +93,24 @@ pub(crate) trait ValueStore: Send + Sync {
     }
 }
 
-/// How much is held of what may be.
-#[derive(Debug)]
-struct Room {
-    /// Bytes of all values, counted before they are inserted and until after they are removed.
-    held: AtomicU64,
-    limit: u64,
-}
+/// A value that comes in pieces. Dropping it before it is whole leaves nothing and gives the room back.
+pub(crate) trait Incoming: Send + Sync {
+    /// Writes slices one behind the other, from this place of the value on: in any order, several threads at a time.
+    ///
+    /// # Errors
+    /// If they are not within the value or cannot be written.
+    fn write_at(&self, offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), TaskError>;
 
-impl Room {
-    const fn new(limit: u64) -> Self {
-        Self { held: AtomicU64::new(0), limit }
-    }
+    /// Reads what has been written there. What has not been is anything.
+    ///
+    /// # Errors
+    /// If it is not within the value or cannot be read.
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), TaskError>;
 
-    /// Makes room for a value. Copies can be had again, so they must leave half of the room to results.
-    fn reserve(&self, size: u64, origin: Origin) -> Result<(), TaskError> {
-        let limit = if origin == Origin::Copied { self.limit / 2 } else { self.limit };
-        let add = |held: u64| held.checked_add(size).filter(|sum| *sum <= limit);
-        match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            Ok(_) => Ok(()),
-            Err(held) => Err(TaskError::StoreFull { size, held, limit }),
-        }
-    }
-
-    /// Counts what is here whether or not there is room for it.
-    fn take(&self, size: u64) {
-        self.held.fetch_add(size, Ordering::Relaxed);
-    }
-
-    fn release(&self, size: u64) {
-        self.held.fetch_sub(size, Ordering::Relaxed);
-    }
-
-    #[cfg(test)]
-    fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
-    }
+    /// Keeps the value, all of which must have been written. Which one stays if there is one already is said at
+    /// [`ValueStore::put`]; what was written is returned in either case.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn finish(self: Box<Self>) -> Result<Output, TaskError>;
 }

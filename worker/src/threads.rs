@@ -19,7 +19,7 @@ fn run(desk: &Desk) {
     let mut next = desk.first_job();
     while let Some(job) = next {
         let attempt = job.attempt.id;
-        let ending = desk.run(job);
-        next = desk.next_job(attempt, ending);
+        let end = desk.run(job);
+        next = desk.next_job(attempt, end);
     }
 }

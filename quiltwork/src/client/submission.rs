@@ -75,15 +75,12 @@ impl Batch {
 /// Checks one argument and says how many results it takes.
 fn check(call: &Call, argument: &NamedArgument, shared: &Arc<Shared>, in_graph: bool) -> Result<usize> {
     let what = || format!("argument `{}` of task `{}`", argument.parameter, call.name());
-    let sources = match &argument.form {
-        Form::Literal(_, bytes) => {
-            check_size(bytes.len(), shared.value_limit, what)?;
-            return Ok(0);
-        }
+    match &argument.form {
+        Form::Literal(_, bytes) => check_size(bytes.len(), shared.value_limit, what)?,
         Form::Unencodable(reason) => return Err(Error::Encode(Problem::new(reason.clone()))),
-        Form::Value(source) => std::slice::from_ref(source),
-        Form::Values(sources) => sources,
-    };
+        Form::Value(_) | Form::Values(_) | Form::Reference(_) | Form::References(_) => {}
+    }
+    let sources = argument.form.sources();
     for source in sources {
         match source {
             Source::Handle(reference) if !Arc::ptr_eq(reference.shared(), shared) => {
@@ -239,12 +236,16 @@ impl<'a> Parcels<'a> {
                 Argument::Literal(encoding)
             }
             Form::Value(source) => Argument::Value(self.value(source)),
-            Form::Values(sources) => {
-                self.bytes += sources.len() * ARGUMENT_COST;
-                Argument::Values(sources.into_iter().map(|source| self.value(source)).collect())
-            }
+            Form::Values(sources) => Argument::Values(self.values(sources)),
+            Form::Reference(source) => Argument::Reference(self.value(source)),
+            Form::References(sources) => Argument::References(self.values(sources)),
             Form::Unencodable(_) => unreachable!("refused when the batch was made"),
         }
+    }
+
+    fn values(&mut self, sources: Vec<Source>) -> Vec<ValueId> {
+        self.bytes += sources.len() * ARGUMENT_COST;
+        sources.into_iter().map(|source| self.value(source)).collect()
     }
 
     fn value(&mut self, source: Source) -> ValueId {

@@ -1,9 +1,8 @@
 //! A partitioned data set outside of pipelines: its pieces, here or in a cluster. It describes no step.
 use super::error::DataError;
-use super::flow::BATCH;
-use super::piece::{Piece, PieceWriter};
+use super::piece::PieceWriter;
 use super::record::Record;
-use crate::{Client, Handle};
+use crate::{Blob, Client, Handle};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -19,8 +18,8 @@ pub struct Dataset<T> {
 /// One partition.
 #[derive(Clone, Debug)]
 pub(super) enum Part {
-    Here(Piece),
-    InCluster(Handle<Piece>),
+    Here(Blob),
+    InCluster(Handle<Blob>),
 }
 
 impl<T: Record> Dataset<T> {
@@ -63,15 +62,15 @@ pub(super) fn one_each<T: Record>(items: Vec<T>) -> Result<Dataset<T>, DataError
     Ok(Dataset::new(parts.collect::<Result<_, DataError>>()?))
 }
 
-fn piece<T: Record>(items: &[T]) -> Result<Piece, DataError> {
+fn piece<T: Record>(items: &[T]) -> Result<Blob, DataError> {
     let mut piece = PieceWriter::default();
-    items.chunks(BATCH).try_for_each(|batch| piece.push(batch))?;
+    items.iter().try_for_each(|item| piece.push(item))?;
     Ok(piece.finish())
 }
 
 impl Part {
     /// The partition in a cluster: brought there if need be.
-    pub(super) fn bring(self, client: &Client) -> Result<Handle<Piece>, crate::Error> {
+    pub(super) fn bring(self, client: &Client) -> Result<Handle<Blob>, crate::Error> {
         match self {
             Self::Here(piece) => client.put(&piece),
             Self::InCluster(handle) => Ok(handle),
@@ -79,7 +78,7 @@ impl Part {
     }
 
     /// The partition here: fetched if need be.
-    pub(super) fn fetch(self) -> Result<Piece, DataError> {
+    pub(super) fn fetch(self) -> Result<Blob, DataError> {
         match self {
             Self::Here(piece) => Ok(piece),
             Self::InCluster(handle) => Ok(handle.wait()?),

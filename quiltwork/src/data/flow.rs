@@ -1,12 +1,11 @@
 //! Steps fused into one: records flow in batches from what feeds a task to whatever takes them; it knows no plan.
 use super::error::DataError;
-use super::piece::{Piece, PieceWriter};
+use super::piece::{BATCH, Piece, PieceWriter};
+use crate::Blob;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::ops::Range;
 use std::sync::Arc;
-
-/// How many records are handed on at once: enough that a call costs nothing, few enough for the processor's cache.
-pub(super) const BATCH: usize = 1024;
 
 /// Why a flow ends before its records do.
 pub(super) enum Halt {
@@ -42,12 +41,62 @@ impl Inputs {
         &self.feeds[index]
     }
 
-    /// The records of a feed that other tasks split, in the order of these tasks: the part that is for this task.
-    pub(super) fn bucket<T: DeserializeOwned>(
-        &self,
-        feed: usize,
-    ) -> impl Iterator<Item = Result<Vec<T>, DataError>> + use<'_, T> {
-        self.feed(feed).iter().map(|piece| piece.section(self.partition as usize))
+    /// The section of each piece that is meant for this task, if other tasks split what they made.
+    pub(super) const fn bucket(&self) -> Sections {
+        Sections::One(self.partition as usize)
+    }
+}
+
+/// Which sections of a piece.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sections {
+    All,
+    One(usize),
+}
+
+impl Sections {
+    fn of(self, piece: &Piece) -> Result<Range<usize>, DataError> {
+        match self {
+            Self::All => Ok(0..piece.len()?),
+            Self::One(at) => Ok(at..at + 1),
+        }
+    }
+
+    /// How many records are in them.
+    pub(super) fn records(self, pieces: &[Piece]) -> Result<u64, DataError> {
+        pieces.iter().map(|piece| piece.records_in(self.of(piece)?)).sum()
+    }
+
+    /// The records in them, in the order of the pieces.
+    pub(super) fn batches<T: DeserializeOwned>(
+        self,
+        pieces: &[Piece],
+    ) -> impl Iterator<Item = Result<Vec<T>, DataError>> {
+        self.stretch(pieces, 0..u64::MAX)
+    }
+
+    /// The records in them from one place to another, counted in the order of the pieces.
+    pub(super) fn stretch<T: DeserializeOwned>(
+        self,
+        pieces: &[Piece],
+        records: Range<u64>,
+    ) -> impl Iterator<Item = Result<Vec<T>, DataError>> {
+        let mut before = 0;
+        let parts = pieces.iter().map_while(move |piece| {
+            if before >= records.end {
+                return None;
+            }
+            let part = self.of(piece).and_then(|sections| {
+                let (start, end) = (records.start.saturating_sub(before), records.end - before);
+                before += piece.records_in(sections.clone())?;
+                piece.stretch(sections, start..end)
+            });
+            Some(part)
+        });
+        parts.flat_map(|part| {
+            let (batches, error) = part.map_or_else(|error| (None, Some(Err(error))), |batches| (Some(batches), None));
+            batches.into_iter().flatten().chain(error)
+        })
     }
 }
 
@@ -99,23 +148,20 @@ impl<T: 'static> Flow<T> {
 impl<T: DeserializeOwned + 'static> Flow<T> {
     /// All records of a feed, as other tasks left them.
     pub(super) fn of_feed(feed: usize) -> Self {
-        Self::new(move |inputs, sink| {
-            let pieces = inputs.feed(feed).iter();
-            pieces.flat_map(|piece| (0..piece.len()).map(|at| piece.section(at))).try_for_each(|batch| sink(batch?))
-        })
+        Self::new(move |inputs, sink| Sections::All.batches(inputs.feed(feed)).try_for_each(|batch| sink(batch?)))
     }
 
     /// What other tasks meant for this one, in the order of these tasks.
     pub(super) fn of_bucket(feed: usize) -> Self {
-        Self::new(move |inputs, sink| inputs.bucket(feed).try_for_each(|batch| sink(batch?)))
+        Self::new(move |inputs, sink| inputs.bucket().batches(inputs.feed(feed)).try_for_each(|batch| sink(batch?)))
     }
 }
 
 impl<T: Serialize + 'static> Flow<T> {
     /// All records as a piece.
-    pub(super) fn write(&self, inputs: &Inputs) -> Result<Piece, DataError> {
+    pub(super) fn write(&self, inputs: &Inputs) -> Result<Blob, DataError> {
         let mut piece = PieceWriter::default();
-        self.for_each_batch(inputs, |batch| if batch.is_empty() { Ok(()) } else { piece.push(&batch) })?;
+        self.for_each_batch(inputs, |batch| batch.iter().try_for_each(|record| piece.push(record)))?;
         Ok(piece.finish())
     }
 }
@@ -133,22 +179,4 @@ pub(super) fn pour<T>(records: impl Iterator<Item = T>, sink: &mut Sink<'_, T>) 
         sink(records.by_ref().take(BATCH).collect())?;
     }
     Ok(())
-}
-
-/// Writes records as a piece with one section for each target; the order within a target stays. Records without a
-/// target are left out.
-pub(super) fn split<T: Serialize>(
-    records: impl IntoIterator<Item = T>,
-    targets: u32,
-    mut target: impl FnMut(&T) -> Option<u32>,
-) -> Result<Piece, DataError> {
-    let mut buckets: Vec<Vec<T>> = (0..targets).map(|_| Vec::new()).collect();
-    for record in records {
-        if let Some(target) = target(&record) {
-            buckets[target as usize].push(record);
-        }
-    }
-    let mut piece = PieceWriter::default();
-    buckets.iter().try_for_each(|bucket| piece.push(bucket))?;
-    Ok(piece.finish())
 }

@@ -1,11 +1,12 @@
 //! Steps over records with keys: equal keys meet in one partition by a shuffle. Which records meet never depends on
 //! timing.
-use super::flow::{Flow, Halt, Sink, pour, split};
+use super::flow::{Flow, Inputs, pour};
+use super::join::{Kept, joined, keys};
 use super::partitioned::Partitioned;
-use super::plan::{Feed, Width};
+use super::piece::BucketWriter;
+use super::plan::{Feed, StageId, Width};
 use super::record::Record;
 use super::seen::{Seen, target_of};
-use std::collections::HashSet;
 use std::hash::Hash;
 
 /// What records can be grouped by.
@@ -23,7 +24,8 @@ impl<K: Key, V: Record> Partitioned<(K, V)> {
         self.combined("reduce_by_key", |value| value, join.clone(), join)
     }
 
-    /// All values of each key, in the order of the records.
+    /// All values of each key, in the order of the records. A group is one record: it is held in memory as a whole, and
+    /// made and used by one task.
     pub fn group_by_key(self) -> Partitioned<(K, Vec<V>)> {
         let add = |mut values: Vec<V>, value| {
             values.push(value);
@@ -41,20 +43,18 @@ impl<K: Key, V: Record> Partitioned<(K, V)> {
         self.map(move |(key, value)| (key, change(value)))
     }
 
-    /// Every pair of values from the left and the right that have the same key; other records are left out.
+    /// Every pair of values from the left and the right that have the same key; other records are left out. Pairs come in
+    /// the order of the left, and for each record of the left in the order of the right.
+    ///
+    /// A task holds the records of the right that its records of the left meet. If one key has many more records than
+    /// others, several tasks share its pairs.
     pub fn join<W: Record + Clone>(self, right: Partitioned<(K, W)>) -> Partitioned<(K, (V, W))>
     where
         K: Clone,
         V: Clone,
     {
-        self.met("join", right, |left, right, sink| {
-            let right = grouped(right);
-            let pairs = left.into_iter().flat_map(|(key, value)| {
-                let matches = right.get(&key).map_or(&[][..], Vec::as_slice);
-                matches.iter().map(move |other| (key.clone(), (value.clone(), other.clone())))
-            });
-            pour(pairs, sink)
-        })
+        let pairs = joined("join", self, right, Kept { left: false, right: false });
+        pairs.reshaped(|(key, (value, other))| Some((key, (value?, other?))))
     }
 
     /// Like [`join`](Self::join), but a record of the left that meets nobody stays, with `None`.
@@ -63,39 +63,36 @@ impl<K: Key, V: Record> Partitioned<(K, V)> {
         K: Clone,
         V: Clone,
     {
-        self.met("left_join", right, |left, right, sink| {
-            let right = grouped(right);
-            pour(left.into_iter().flat_map(|(key, value)| outer(&right, key, value)), sink)
-        })
+        let pairs = joined("left_join", self, right, Kept { left: true, right: false });
+        pairs.reshaped(|(key, (value, other))| Some((key, (value?, other))))
     }
 
     /// Like [`join`](Self::join), but records of both sides that meet nobody stay, with `None`. Those of the right come
-    /// last within their partition.
+    /// behind all others that were shuffled to the same place.
     #[allow(clippy::type_complexity, reason = "a name would hide what a record looks like")]
     pub fn full_join<W: Record + Clone>(self, right: Partitioned<(K, W)>) -> Partitioned<(K, (Option<V>, Option<W>))>
     where
         K: Clone,
         V: Clone,
     {
-        self.met("full_join", right, |left, right, sink| {
-            let keys: HashSet<K> = left.iter().map(|(key, _)| key.clone()).collect();
-            let right = grouped(right);
-            let both = left.into_iter().flat_map(|(key, value)| outer(&right, key, value));
-            pour(both.map(|(key, (value, other))| (key, (Some(value), other))), sink)?;
-            let alone = right.into_ordered().into_iter().filter(|(key, _)| !keys.contains(key));
-            let alone =
-                alone.flat_map(|(key, others)| others.into_iter().map(move |other| (key.clone(), (None, Some(other)))));
-            pour(alone, sink)
-        })
+        joined("full_join", self, right, Kept { left: true, right: true })
     }
 
     /// The records whose key stands somewhere in the right, each once.
     pub fn semi_join<W: Record>(self, right: Partitioned<(K, W)>) -> Self {
-        let right = right.map(|(key, _)| (key, ())).combined("keys", |()| (), |(), ()| (), |(), ()| ());
-        self.met("semi_join", right, |left, right, sink| {
-            let right = grouped(right);
-            pour(left.into_iter().filter(|(key, _)| right.contains(key)), sink)
-        })
+        let draft = self.draft.clone();
+        let width = self.width.clone().wider(right.width.clone());
+        let known = right.map(|(key, _)| (key, ()));
+        let known = known.combined_parts("keys", width.clone(), |()| (), |(), ()| ());
+        let left = self.shuffled("semi_join", width.clone());
+        let flow = Flow::new(|inputs: &Inputs, sink| {
+            let known = keys::<K, ()>(inputs.bucket().batches(inputs.feed(1)))?;
+            Flow::<(K, V)>::of_bucket(0).run(inputs, &mut |mut batch| {
+                batch.retain(|(key, _)| known.contains(key));
+                sink(batch)
+            })
+        });
+        Self::fed_by(draft, vec![Feed::Bucket(left), Feed::Bucket(known)], width, "semi_join", flow)
     }
 
     /// Brings the values of each key together: in each partition first, then after a shuffle.
@@ -107,45 +104,47 @@ impl<K: Key, V: Record> Partitioned<(K, V)> {
         join: impl Fn(A, A) -> A + Send + Sync + 'static,
     ) -> Partitioned<(K, A)> {
         let (draft, width) = (self.draft.clone(), self.width.clone());
-        let stage = self.into_stage::<(K, A)>(step, width.clone(), move |flow, inputs| {
+        let parts = self.combined_parts(step, width.clone(), start, add);
+        let flow = Flow::new(move |inputs, sink| {
+            let mut seen = Seen::new();
+            Flow::<(K, A)>::of_bucket(0).for_each_batch(inputs, |batch| {
+                batch.into_iter().for_each(|(key, value)| seen.add(key, value, |first| first, &join));
+                Ok(())
+            })?;
+            pour(seen.into_ordered(), sink)
+        });
+        Partitioned::fed_by(draft, vec![Feed::Bucket(parts)], width, step, flow)
+    }
+
+    /// A stage that brings the values of each key together within each partition, and shuffles what that makes.
+    fn combined_parts<A: Record>(
+        self,
+        step: &'static str,
+        targets: Width,
+        start: impl Fn(V) -> A + Send + Sync + 'static,
+        add: impl Fn(A, V) -> A + Send + Sync + 'static,
+    ) -> StageId {
+        self.into_stage::<(K, A)>(step, targets, move |flow, inputs| {
             let mut seen = Seen::new();
             flow.for_each_batch(inputs, |batch| {
                 batch.into_iter().for_each(|(key, value)| seen.add(key, value, &start, &add));
                 Ok(())
             })?;
-            split(seen.into_ordered(), inputs.targets, |(key, _)| Some(target_of(key, inputs.targets)))
-        });
-        let flow = Flow::new(move |inputs, sink| {
-            let mut seen = Seen::new();
-            for bucket in inputs.bucket::<(K, A)>(0) {
-                bucket?.into_iter().for_each(|(key, value)| seen.add(key, value, |first| first, &join));
-            }
-            pour(seen.into_ordered().into_iter(), sink)
-        });
-        Partitioned::fed_by(draft, vec![Feed::Bucket(stage)], width, step, flow)
+            let mut buckets = BucketWriter::new(inputs.targets);
+            seen.into_ordered().try_for_each(|pair| buckets.push(target_of(&pair.0, inputs.targets), &pair))?;
+            Ok(buckets.finish())
+        })
     }
 
-    /// Lets the records of both sides that have the same key meet in one partition.
-    fn met<W: Record, U: 'static>(
-        self,
-        step: &'static str,
-        right: Partitioned<(K, W)>,
-        meet: impl Fn(Vec<(K, V)>, Vec<(K, W)>, &mut Sink<'_, U>) -> Result<(), Halt> + Send + Sync + 'static,
-    ) -> Partitioned<U> {
-        let draft = self.draft.clone();
-        let width = self.width.clone().wider(right.width.clone());
-        let feeds = vec![self.shuffled(step, width.clone()), right.shuffled(step, width.clone())];
-        let (left, right) = (Flow::of_bucket(0), Flow::of_bucket(1));
-        let flow = Flow::new(move |inputs, sink| meet(left.collect(inputs)?, right.collect(inputs)?, sink));
-        Partitioned::fed_by(draft, feeds, width, step, flow)
-    }
-
-    fn shuffled(self, step: &'static str, targets: Width) -> Feed {
-        let stage = self.into_stage::<(K, V)>(step, targets, |flow, inputs| {
-            let target = |(key, _): &(K, V)| Some(target_of(key, inputs.targets));
-            split(flow.collect(inputs)?, inputs.targets, target)
-        });
-        Feed::Bucket(stage)
+    /// A stage that sends every record to the target of its key.
+    pub(super) fn shuffled(self, step: &'static str, targets: Width) -> StageId {
+        self.into_stage::<(K, V)>(step, targets, |flow, inputs| {
+            let mut buckets = BucketWriter::new(inputs.targets);
+            flow.for_each_batch(inputs, |batch| {
+                batch.iter().try_for_each(|pair| buckets.push(target_of(&pair.0, inputs.targets), pair))
+            })?;
+            Ok(buckets.finish())
+        })
     }
 }
 
@@ -156,32 +155,4 @@ impl<T: Key> Partitioned<T> {
             .combined("distinct", |()| (), |(), ()| (), |(), ()| ())
             .map(|(record, ())| record)
     }
-}
-
-fn grouped<K: Key, W>(records: Vec<(K, W)>) -> Seen<K, Vec<W>> {
-    let mut groups = Seen::new();
-    for (key, value) in records {
-        groups.add(
-            key,
-            value,
-            |value| vec![value],
-            |mut values, value| {
-                values.push(value);
-                values
-            },
-        );
-    }
-    groups
-}
-
-/// A record of the left with everyone it meets, or alone.
-fn outer<K: Key + Clone, V: Clone, W: Clone>(
-    right: &Seen<K, Vec<W>>,
-    key: K,
-    value: V,
-) -> impl Iterator<Item = (K, (V, Option<W>))> + use<'_, K, V, W> {
-    let matches = right.get(&key).map_or(&[][..], Vec::as_slice);
-    let alone = matches.is_empty().then_some(None);
-    let others = matches.iter().cloned().map(Some).chain(alone);
-    others.map(move |other| (key.clone(), (value.clone(), other)))
 }

@@ -37,6 +37,7 @@
 //! |---|---|
 //! | anything that can be iterated | [`from_iter`], which makes a [`Dataset`] to be given to a pipeline |
 //! | files of lines, JSON lines, CSV | [`files`], [`lines`](Partitioned::lines), [`json_lines`](Partitioned::json_lines), [`csv`](Partitioned::csv) |
+//! | files of records of so many bytes | [`fixed_records`](Partitioned::fixed_records), [`write_fixed_records`](Partitioned::write_fixed_records) |
 //! | records by themselves | [`map`](Partitioned::map), [`try_map`](Partitioned::try_map), [`filter`](Partitioned::filter), [`flat_map`](Partitioned::flat_map), [`map_partitions`](Partitioned::map_partitions), [`sample`](Partitioned::sample) |
 //! | a question about all of them | [`count`](Partitioned::count), [`reduce`](Partitioned::reduce), [`fold`](Partitioned::fold), [`take`](Partitioned::take), [`collect`](Partitioned::collect) |
 //! | records with keys | [`key_by`](Partitioned::key_by), [`reduce_by_key`](Partitioned::reduce_by_key), [`group_by_key`](Partitioned::group_by_key), [`distinct`](Partitioned::distinct), [`join`](Partitioned::join), [`left_join`](Partitioned::left_join), [`full_join`](Partitioned::full_join), [`semi_join`](Partitioned::semi_join) |
@@ -80,9 +81,12 @@
 //! # Ok(())
 //! # }
 //! ```
+mod binary;
 mod dataset;
 mod error;
+mod fixed;
 mod flow;
+mod join;
 mod keyed;
 mod listing;
 mod merge;
@@ -96,7 +100,9 @@ mod plan;
 mod read;
 mod record;
 mod registry;
+mod runs;
 mod seen;
+mod shares;
 mod single;
 mod sort;
 mod stages;
@@ -105,6 +111,7 @@ mod write;
 
 pub use dataset::{Dataset, from_iter};
 pub use error::DataError;
+pub use fixed::FixedRecord;
 pub use keyed::Key;
 pub use listing::{Files, ListedFile, Listing, Skipped, files};
 pub use merge::{merge_by_key, tree_reduce};

@@ -1,9 +1,8 @@
-//! Steps that need to know where every record stands among all: they count partitions first. The order of records
-//! stays.
+//! Steps that need to know where every record stands among all. The order of records stays.
 use super::error::DataError;
-use super::flow::{Flow, Inputs, pour, split};
+use super::flow::{Flow, Halt, Inputs, Sections, pour};
 use super::partitioned::Partitioned;
-use super::piece::Piece;
+use super::piece::PieceWriter;
 use super::plan::{Draft, Feed, StageId, Width};
 use super::record::Record;
 use std::num::NonZero;
@@ -12,20 +11,19 @@ impl<T: Record> Partitioned<T> {
     /// Cuts the records anew, into this many partitions of equal size (0 counts as 1).
     pub fn repartition(self, partitions: u32) -> Self {
         let draft = self.draft.clone();
-        let width = Width::fixed(partitions.max(1));
+        let partitions = partitions.max(1);
         let made = self.made();
-        let feeds = vec![Feed::Same(made), Feed::All(counted(&draft, made))];
-        let parted = draft.stage::<T>("cut", (Width::of(made), width.clone()), feeds, |inputs| {
-            let counts = counts(inputs, 1)?;
-            let total: u64 = counts.iter().sum();
-            let (targets, mut at) = (inputs.targets, before(&counts, inputs.partition));
-            split(Flow::<T>::of_feed(0).collect(inputs)?, targets, |_| {
-                let target = u128::from(at) * u128::from(targets) / u128::from(total);
-                at += 1;
-                u32::try_from(target).ok()
-            })
+        let flow = Flow::new(move |inputs: &Inputs, sink| {
+            let pieces = inputs.feed(0);
+            let total = u128::from(Sections::All.records(pieces)?);
+            let border = |partition: u32| {
+                let border = (total * u128::from(partition)).div_ceil(u128::from(partitions));
+                u64::try_from(border).expect("a border lies within the records")
+            };
+            let stretch = border(inputs.partition)..border(inputs.partition + 1);
+            Sections::All.stretch(pieces, stretch).try_for_each(|batch| sink(batch?))
         });
-        Self::fed_by(draft, vec![Feed::Bucket(parted)], width, "repartition", Flow::of_bucket(0))
+        Self::fed_by(draft, vec![Feed::All(made)], Width::fixed(partitions), "repartition", flow)
     }
 
     /// Pairs the first record with the first one of the other data set, and so on, as long as both have records. The
@@ -33,23 +31,28 @@ impl<T: Record> Partitioned<T> {
     pub fn zip<U: Record>(self, other: Partitioned<U>) -> Partitioned<(T, U)> {
         let draft = self.draft.clone();
         let (left, right) = (self.made(), other.made());
-        let width = Width::of(left);
-        let feeds = vec![Feed::Same(right), Feed::All(counted(&draft, right)), Feed::All(counted(&draft, left))];
-        let parted = draft.stage::<U>("cut alike", (Width::of(right), width.clone()), feeds, |inputs| {
-            let mut at = before(&counts(inputs, 1)?, inputs.partition);
-            let ends = ends(&counts(inputs, 2)?);
-            split(Flow::<U>::of_feed(0).collect(inputs)?, inputs.targets, |_| {
-                let target = ends.partition_point(|end| *end <= at);
-                at += 1;
-                u32::try_from(target).ok().filter(|_| target < ends.len())
-            })
-        });
+        let feeds = vec![Feed::Same(left), Feed::All(counted(&draft, left)), Feed::All(right)];
         let flow = Flow::new(|inputs: &Inputs, sink| {
-            let left = Flow::<T>::of_feed(0).collect(inputs)?;
-            let right = Flow::<U>::of_bucket(1).collect(inputs)?;
-            pour(left.into_iter().zip(right), sink)
+            let before = inputs.feed(1)[..inputs.partition as usize].iter().map(|piece| piece.note::<u64>(0));
+            let start = before.sum::<Result<u64, _>>()?;
+            let records = inputs.feed(0)[0].records()?;
+            let right = Sections::All.stretch::<U>(inputs.feed(2), start..start + records);
+            let mut right = right.flat_map(|batch| batch.map_or_else(|e| vec![Err(e)], each_ok));
+            let mut ended = false;
+            let end = Flow::<T>::of_feed(0).run(inputs, &mut |batch| {
+                let wanted = batch.len();
+                let pairs = batch.into_iter().zip(&mut right).map(|(one, other)| Ok((one, other?)));
+                let pairs = pairs.collect::<Result<Vec<_>, DataError>>()?;
+                ended = pairs.len() < wanted;
+                sink(pairs)?;
+                if ended { Err(Halt::Enough) } else { Ok(()) }
+            });
+            match end {
+                Err(Halt::Enough) if ended => Ok(()),
+                end => end,
+            }
         });
-        Partitioned::fed_by(draft, vec![Feed::Same(left), Feed::Bucket(parted)], width, "zip", flow)
+        Partitioned::fed_by(draft, feeds, Width::of(left), "zip", flow)
     }
 
     /// Every run of `size` records that follow each other, also from one partition to the next; none if there are fewer
@@ -65,12 +68,9 @@ impl<T: Record> Partitioned<T> {
             Self::of_stage(draft.clone(), made).fused("heads", |flow| super::single::first(flow, wanted)).made();
         let flow = Flow::new(move |inputs: &Inputs, sink| {
             let mut records = Flow::<T>::of_feed(0).collect(inputs)?;
-            let own = records.len();
-            for piece in &inputs.feed(1)[inputs.partition as usize + 1..] {
-                for section in 0..piece.len() {
-                    let missing = (own + wanted).saturating_sub(records.len());
-                    records.extend(piece.section::<Vec<T>>(section)?.into_iter().take(missing));
-                }
+            let following = &inputs.feed(1)[inputs.partition as usize + 1..];
+            for batch in Sections::All.stretch(following, 0..wanted as u64) {
+                records.append(&mut batch?);
             }
             // No window begins among the heads: they are one record too few for that.
             pour(records.windows(wanted + 1).map(<[T]>::to_vec), sink)
@@ -80,30 +80,13 @@ impl<T: Record> Partitioned<T> {
     }
 }
 
+fn each_ok<T>(batch: Vec<T>) -> Vec<Result<T, DataError>> {
+    batch.into_iter().map(Ok).collect()
+}
+
 /// A stage that tells how many records each partition of another one has.
 fn counted(draft: &Draft, stage: StageId) -> StageId {
     draft.stage::<u64>("count", (Width::of(stage), Width::none()), vec![Feed::Same(stage)], |inputs| {
-        Piece::of_note(&inputs.feed(0)[0].records())
+        PieceWriter::note(&inputs.feed(0)[0].records()?)
     })
-}
-
-/// What it told.
-fn counts(inputs: &Inputs, feed: usize) -> Result<Vec<u64>, DataError> {
-    inputs.feed(feed).iter().map(|piece| piece.section(0)).collect()
-}
-
-/// How many records stand before a partition.
-fn before(counts: &[u64], partition: u32) -> u64 {
-    counts[..partition as usize].iter().sum()
-}
-
-/// How many records there are up to the end of each partition.
-fn ends(counts: &[u64]) -> Vec<u64> {
-    counts
-        .iter()
-        .scan(0, |end, count| {
-            *end += count;
-            Some(*end)
-        })
-        .collect()
 }

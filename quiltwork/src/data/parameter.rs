@@ -1,12 +1,14 @@
 //! What pipelines take and what they make: parameters, what may stand for them, and outputs. Nothing runs here.
 use super::dataset::{Dataset, Part, one_each};
 use super::error::DataError;
+use super::flow::Sections;
 use super::partition::FilePartition;
 use super::partitioned::Partitioned;
 use super::piece::Piece;
 use super::plan::{Draft, Plan, StageId};
 use super::record::Record;
 use super::single::Single;
+use crate::Blob;
 use bytes::Bytes;
 use std::vec;
 
@@ -105,7 +107,7 @@ pub trait Output {
     #[doc(hidden)]
     fn roots(self, roots: &mut Vec<StageId>);
     #[doc(hidden)]
-    fn read(pieces: &mut dyn Iterator<Item = Vec<Piece>>) -> Result<Self::Result, DataError>;
+    fn read(blobs: &mut dyn Iterator<Item = Vec<Blob>>) -> Result<Self::Result, DataError>;
 }
 
 impl<T: Record> Output for Partitioned<T> {
@@ -115,12 +117,11 @@ impl<T: Record> Output for Partitioned<T> {
         roots.push(self.made());
     }
 
-    fn read(pieces: &mut dyn Iterator<Item = Vec<Piece>>) -> Result<Vec<T>, DataError> {
+    fn read(blobs: &mut dyn Iterator<Item = Vec<Blob>>) -> Result<Vec<T>, DataError> {
+        let pieces: Vec<Piece> = next(blobs).into_iter().map(Piece::from).collect();
         let mut records = Vec::new();
-        for piece in next(pieces) {
-            for section in 0..piece.len() {
-                records.extend(piece.section::<Vec<T>>(section)?);
-            }
+        for batch in Sections::All.batches(&pieces) {
+            records.append(&mut batch?);
         }
         Ok(records)
     }
@@ -133,13 +134,14 @@ impl<T: Record> Output for Single<T> {
         roots.push(self.made());
     }
 
-    fn read(pieces: &mut dyn Iterator<Item = Vec<Piece>>) -> Result<T, DataError> {
-        next(pieces).first().expect("a single value is one piece").section(0)
+    fn read(blobs: &mut dyn Iterator<Item = Vec<Blob>>) -> Result<T, DataError> {
+        let blob = next(blobs).pop().expect("a single value is one piece");
+        Piece::from(blob).note(0)
     }
 }
 
-fn next(pieces: &mut dyn Iterator<Item = Vec<Piece>>) -> Vec<Piece> {
-    pieces.next().expect("there are pieces of every output")
+fn next(blobs: &mut dyn Iterator<Item = Vec<Blob>>) -> Vec<Blob> {
+    blobs.next().expect("there are pieces of every output")
 }
 
 impl<O: Output, const N: usize> Output for [O; N] {
@@ -149,8 +151,8 @@ impl<O: Output, const N: usize> Output for [O; N] {
         self.into_iter().for_each(|output| output.roots(roots));
     }
 
-    fn read(pieces: &mut dyn Iterator<Item = Vec<Piece>>) -> Result<Self::Result, DataError> {
-        let results = (0..N).map(|_| O::read(pieces)).collect::<Result<Vec<_>, _>>()?;
+    fn read(blobs: &mut dyn Iterator<Item = Vec<Blob>>) -> Result<Self::Result, DataError> {
+        let results = (0..N).map(|_| O::read(blobs)).collect::<Result<Vec<_>, _>>()?;
         Ok(results.try_into().unwrap_or_else(|_| unreachable!("one result for each output")))
     }
 }
@@ -165,8 +167,8 @@ macro_rules! tuples_are_outputs {
                 $(self.$place.roots(roots);)*
             }
 
-            fn read(pieces: &mut dyn Iterator<Item = Vec<Piece>>) -> Result<Self::Result, DataError> {
-                Ok(($($output::read(pieces)?,)*))
+            fn read(blobs: &mut dyn Iterator<Item = Vec<Blob>>) -> Result<Self::Result, DataError> {
+                Ok(($($output::read(blobs)?,)*))
             }
         }
     )*};

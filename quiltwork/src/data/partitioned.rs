@@ -2,10 +2,10 @@
 //! runs.
 use super::error::DataError;
 use super::flow::{Flow, Inputs, pour};
-use super::piece::Piece;
 use super::plan::{Draft, Feed, StageId, Width};
 use super::record::Record;
 use super::seen::mix;
+use crate::Blob;
 use std::fmt::{self, Display};
 
 /// Records in partitions, described but not yet made: what a [`#[quiltwork::pipeline]`](macro@crate::pipeline) works
@@ -96,6 +96,13 @@ impl<T: 'static> Partitioned<T> {
         })
     }
 
+    /// Another shape of the same records, which is no step of its own: `None` for what cannot be.
+    pub(super) fn reshaped<U: 'static>(self, shape: fn(T) -> Option<U>) -> Partitioned<U> {
+        let Self { draft, feeds, width, flow, steps, .. } = self;
+        let flow = flow.then(move |batch| Ok(batch.into_iter().filter_map(shape).collect()));
+        Partitioned { draft, feeds, width, flow, steps, made: None }
+    }
+
     /// A step that is fused with those before it.
     pub(super) fn fused<U>(self, step: &'static str, change: impl FnOnce(Flow<T>) -> Flow<U>) -> Partitioned<U> {
         let Self { draft, feeds, width, flow, mut steps, .. } = self;
@@ -116,7 +123,7 @@ impl<T: 'static> Partitioned<T> {
         mut self,
         step: &'static str,
         targets: Width,
-        work: impl Fn(&Flow<T>, &Inputs) -> Result<Piece, DataError> + Send + Sync + 'static,
+        work: impl Fn(&Flow<T>, &Inputs) -> Result<Blob, DataError> + Send + Sync + 'static,
     ) -> StageId {
         self.steps.push(step);
         let Self { draft, feeds, width, flow, steps, .. } = self;

@@ -4,13 +4,12 @@ use super::dataset::{Dataset, Part};
 use super::error::DataError;
 use super::parameter::{Form, Given, Output};
 use super::partitioned::Partitioned;
-use super::piece::Piece;
 use super::plan::{Plan, Stage};
 use super::record::Record;
 use super::registry::Recipe;
 use super::stages::{Place, make, make_piece, walk};
 use crate::error::Problem;
-use crate::{AsCompleted, Client, Error, Handle, TaskCall, as_completed};
+use crate::{AsCompleted, Blob, Client, Error, Handle, TaskCall, as_completed};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt;
 use std::marker::PhantomData;
@@ -92,8 +91,8 @@ impl<O: Output> Pipeline<O> {
         // As a worker would describe it.
         let plan = recipe.plan()?;
         let fetched = inputs.into_iter().map(|parts| parts.into_iter().map(Part::fetch).collect());
-        let inputs = fetched.collect::<Result<Vec<Vec<Piece>>, _>>()?;
-        let outputs = walk(&plan, inputs, |_, place, pieces| make(&plan, &place, pieces))?;
+        let inputs = fetched.collect::<Result<Vec<Vec<Blob>>, _>>()?;
+        let outputs = walk(&plan, inputs, |_, place, pieces| make(&plan, &place, pieces.into_iter().collect()))?;
         O::read(&mut outputs.into_iter())
     }
 
@@ -102,7 +101,7 @@ impl<O: Output> Pipeline<O> {
         let (retries, progress) = (self.retries, self.progress);
         let Prepared { recipe, plan, inputs } = self.prepared.map_err(failed)?;
         let brought = inputs.into_iter().map(|parts| parts.into_iter().map(|part| part.bring(client)).collect());
-        let inputs = brought.collect::<crate::Result<Vec<Vec<Handle<Piece>>>>>()?;
+        let inputs = brought.collect::<crate::Result<Vec<Vec<Handle<Blob>>>>>()?;
         let shared = client.put(&recipe)?;
         let name = recipe.pipeline.rsplit("::").next().unwrap_or(&recipe.pipeline);
         let mut tasks = Vec::new();
@@ -133,7 +132,7 @@ impl<T: Record> Pipeline<Partitioned<T>> {
 }
 
 /// Later stages go first: what is there is used up before more is made.
-fn options(call: TaskCall<Piece>, pipeline: &str, stage: &Stage, place: &Place) -> TaskCall<Piece> {
+fn options(call: TaskCall<Blob>, pipeline: &str, stage: &Stage, place: &Place) -> TaskCall<Blob> {
     let priority = i32::try_from(place.stage).unwrap_or(i32::MAX);
     let name = format!("{pipeline}: {} of partition {}", stage.steps, place.partition);
     call.named(name).priority(priority).partition(place.partition)
@@ -156,13 +155,13 @@ impl Prepared {
 /// A run that is on its way.
 struct Submitted {
     /// Of each output.
-    pieces: Vec<Vec<Handle<Piece>>>,
+    pieces: Vec<Vec<Handle<Blob>>>,
     /// All tasks, if someone wants to see them end.
-    tasks: Option<AsCompleted<Piece>>,
+    tasks: Option<AsCompleted<Blob>>,
 }
 
 /// Waits until all pieces are made, wherever they are; ends with the first failure.
-async fn all_made(pieces: &[Handle<Piece>]) -> crate::Result<()> {
+async fn all_made(pieces: &[Handle<Blob>]) -> crate::Result<()> {
     let mut ended = as_completed(pieces.iter().cloned());
     while let Some((_, piece)) = ended.next().await {
         piece.failure().map_or(Ok(()), Err)?;
@@ -171,7 +170,7 @@ async fn all_made(pieces: &[Handle<Piece>]) -> crate::Result<()> {
 }
 
 /// Waits for the end, and shows meanwhile how many tasks are done.
-async fn watch<F: Future>(tasks: Option<AsCompleted<Piece>>, end: F) -> F::Output {
+async fn watch<F: Future>(tasks: Option<AsCompleted<Blob>>, end: F) -> F::Output {
     let Some(mut tasks) = tasks else { return end.await };
     let style = ProgressStyle::with_template("{bar:30.cyan/dim} {pos}/{len} tasks  {elapsed}");
     let bar = ProgressBar::new(tasks.len() as u64).with_style(style.expect("the template is a valid one"));

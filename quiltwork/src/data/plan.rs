@@ -1,8 +1,8 @@
 //! What a pipeline is made of before anything runs: stages that feed each other. It knows no records and no cluster.
 use super::error::DataError;
 use super::flow::Inputs;
-use super::piece::Piece;
 use super::seen::FixedHasher;
+use crate::Blob;
 use std::any::type_name;
 use std::cell::RefCell;
 use std::fmt;
@@ -40,7 +40,7 @@ pub(super) struct Width {
 }
 
 /// What a stage's task does.
-pub(super) type Work = Arc<dyn Fn(&Inputs) -> Result<Piece, DataError> + Send + Sync>;
+pub(super) type Work = Arc<dyn Fn(&Inputs) -> Result<Blob, DataError> + Send + Sync>;
 
 /// One task for each of some partitions.
 pub(super) struct Stage {
@@ -67,7 +67,7 @@ impl Draft {
         steps: impl Into<String>,
         (width, targets): (Width, Width),
         feeds: Vec<Feed>,
-        work: impl Fn(&Inputs) -> Result<Piece, DataError> + Send + Sync + 'static,
+        work: impl Fn(&Inputs) -> Result<Blob, DataError> + Send + Sync + 'static,
     ) -> StageId {
         let work: Option<Work> = Some(Arc::new(work));
         self.add(Stage { steps: steps.into(), makes: type_name::<M>(), width, targets, feeds, work })

@@ -36,15 +36,11 @@ impl<K: Hash + Eq, V> Seen<K, V> {
         self.entries.get(key)?.1.as_ref()
     }
 
-    pub(super) fn contains(&self, key: &K) -> bool {
-        self.entries.contains_key(key)
-    }
-
     /// All keys with their values, in the order in which the keys were first seen.
-    pub(super) fn into_ordered(self) -> Vec<(K, V)> {
+    pub(super) fn into_ordered(self) -> impl Iterator<Item = (K, V)> {
         let mut entries: Vec<_> = self.entries.into_iter().collect();
         entries.sort_unstable_by_key(|(_, (order, _))| *order);
-        entries.into_iter().map(|(key, (_, value))| (key, value.expect("it was put back"))).collect()
+        entries.into_iter().map(|(key, (_, value))| (key, value.expect("it was put back")))
     }
 }
 
@@ -82,7 +78,7 @@ mod tests {
                 },
             );
         }
-        assert_eq!(seen.into_ordered(), [("b", vec![1, 5]), ("a", vec![2, 4]), ("c", vec![3])]);
+        assert_eq!(seen.into_ordered().collect::<Vec<_>>(), [("b", vec![1, 5]), ("a", vec![2, 4]), ("c", vec![3])]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use super::error::DataError;
 use super::flow::{Flow, Halt, Inputs};
 use super::partitioned::Partitioned;
-use super::piece::Piece;
+use super::piece::PieceWriter;
 use super::plan::{Draft, Feed, StageId, Width};
 use super::record::Record;
 use std::fmt;
@@ -44,7 +44,7 @@ impl<T: Record> Single<T> {
     pub(super) fn made(self) -> StageId {
         let Self { draft, feeds, steps, make } = self;
         let one = (Width::fixed(1), Width::none());
-        draft.stage::<T>(steps.join(" → "), one, feeds, move |inputs| Piece::of_note(&make(inputs)?))
+        draft.stage::<T>(steps.join(" → "), one, feeds, move |inputs| PieceWriter::note(&make(inputs)?))
     }
 }
 
@@ -85,10 +85,10 @@ impl<T: 'static> Partitioned<T> {
                 all = Some(batch.into_iter().fold(before, &add));
                 Ok(())
             })?;
-            Piece::of_note(&all)
+            PieceWriter::note(&all)
         });
         let make = move |inputs: &Inputs| {
-            let parts = inputs.feed(0).iter().map(|piece| piece.section::<Option<A>>(0));
+            let parts = inputs.feed(0).iter().map(|piece| piece.note::<Option<A>>(0));
             let parts = parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
             Ok(parts.reduce(&join).unwrap_or_else(&init))
         };

@@ -5,6 +5,7 @@ use super::flow::Inputs;
 use super::piece::Piece;
 use super::plan::{Feed, Plan, Stage};
 use super::registry::Recipe;
+use crate::{Blob, BlobReaders};
 use serde::{Deserialize, Serialize};
 
 /// Which task of a plan it is.
@@ -19,18 +20,18 @@ pub(super) struct Place {
 
 /// Makes one partition of one stage. It describes the pipeline anew: that is how closures get here.
 #[quiltwork::task]
-pub(super) fn make_piece(recipe: Recipe, place: Place, pieces: Vec<Piece>) -> Result<Piece, DataError> {
+pub(super) fn make_piece(recipe: Recipe, place: Place, pieces: BlobReaders) -> Result<Blob, DataError> {
     let plan = recipe.plan()?;
     make(&plan, &place, pieces)
 }
 
 /// Makes one partition of one stage of a plan.
-pub(super) fn make(plan: &Plan, place: &Place, pieces: Vec<Piece>) -> Result<Piece, DataError> {
+pub(super) fn make(plan: &Plan, place: &Place, pieces: BlobReaders) -> Result<Blob, DataError> {
     let stage = plan.stages().get(place.stage as usize);
     let Some(work) = stage.and_then(|stage| stage.work.as_ref()) else {
         return Err(DataError::Damaged(format!("there is no stage {} to make", place.stage)));
     };
-    let mut pieces = pieces.into_iter();
+    let mut pieces = pieces.into_iter().map(Piece::from);
     let feeds = place.feeds.iter().map(|count| pieces.by_ref().take(*count as usize).collect()).collect();
     work(&Inputs { partition: place.partition, targets: place.targets, feeds })
 }

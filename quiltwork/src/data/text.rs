@@ -1,8 +1,9 @@
 //! Files as records: lines, JSON lines and CSV rows of the files a partition names. It changes no record.
 use super::error::DataError;
-use super::flow::{BATCH, Flow, Halt, Sink};
+use super::flow::{Flow, Halt, Sink};
 use super::partition::{FilePartition, FileSlice};
 use super::partitioned::Partitioned;
+use super::piece::BATCH;
 use super::read::lines_of;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -37,7 +38,8 @@ impl Partitioned<FilePartition> {
         self.read("csv", read_csv)
     }
 
-    fn read<T: 'static>(
+    /// What the slices of the files are read as.
+    pub(super) fn read<T: 'static>(
         self,
         step: &'static str,
         read: impl Fn(&FileSlice, &mut Sink<'_, T>) -> Result<(), Halt> + Send + Sync + 'static,

@@ -2,7 +2,7 @@
 use super::error::DataError;
 use super::flow::{Flow, Inputs};
 use super::partitioned::Partitioned;
-use super::piece::Piece;
+use super::piece::PieceWriter;
 use super::plan::Width;
 use super::single::Single;
 use serde::Serialize;
@@ -61,7 +61,7 @@ impl<T: 'static> Partitioned<T> {
         })
     }
 
-    fn written(
+    pub(super) fn written(
         self,
         step: &'static str,
         folder: PathBuf,
@@ -73,10 +73,10 @@ impl<T: 'static> Partitioned<T> {
         let stage = self.into_stage::<PathBuf>(step, Width::none(), move |flow, inputs| {
             let path = place.join(format!("part-{:05}.{extension}", inputs.partition));
             write_part(&path, flow, inputs, format)?;
-            Piece::of_note(&path)
+            PieceWriter::note(&path)
         });
         Single::of_all(draft, stage, "tidy", move |inputs| {
-            let parts = inputs.feed(0).iter().map(|piece| piece.section::<PathBuf>(0));
+            let parts = inputs.feed(0).iter().map(|piece| piece.note::<PathBuf>(0));
             let parts = parts.collect::<Result<Vec<_>, _>>()?;
             tidy(&folder, &parts)?;
             Ok(parts)

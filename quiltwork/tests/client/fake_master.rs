@@ -186,7 +186,7 @@ impl Bulk {
     async fn serve(self, connection: Connection) {
         while let Ok(incoming) = connection.accept_bulk().await {
             match incoming.request() {
-                BulkRequest::Fetch(value) => {
+                BulkRequest::Fetch { value, .. } => {
                     let found = self.values.lock().unwrap().get(&value).cloned();
                     match found {
                         Some((encoding, bytes)) => drop(incoming.found(encoding, &bytes).await),

@@ -1,6 +1,6 @@
 //! Records from files and into files: every record once, however files are cut; a partition appears whole or not at all.
 use proptest::prelude::*;
-use quiltwork::data::{DataError, FilePartition, Partitioned, Single, files, from_iter};
+use quiltwork::data::{DataError, FilePartition, FixedRecord, Partitioned, Single, files, from_iter};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -142,4 +142,45 @@ fn parts_of_another_data_set_are_refused_and_torn_ones_removed() {
     assert_eq!(write(3).unwrap().len(), 3, "written again, they replace themselves");
     let error = write(2).unwrap_err();
     assert!(matches!(&error, DataError::Leftover { path } if path.ends_with("part-00002.txt")), "{error}");
+}
+
+#[quiltwork::pipeline]
+fn records_of_seven(files: Partitioned<FilePartition>) -> Partitioned<FixedRecord<7>> {
+    files.fixed_records()
+}
+
+#[quiltwork::pipeline]
+fn sevens_written(files: Partitioned<FilePartition>, folder: PathBuf) -> Single<Vec<PathBuf>> {
+    files.fixed_records::<7>().write_fixed_records(folder)
+}
+
+#[test]
+fn fixed_records_are_read_once_and_whole_however_a_file_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |n: u32| FixedRecord([&n.to_le_bytes()[..], b"abc"].concat().try_into().unwrap());
+    // The second file is more than one chunk.
+    let expected: Vec<FixedRecord<7>> = (0..20_100).map(record).collect();
+    let bytes: Vec<u8> = expected.iter().flat_map(|record| record.0).collect();
+    fs::write(folder.path().join("a.bin"), &bytes[..700]).unwrap();
+    fs::write(folder.path().join("b.bin"), &bytes[700..]).unwrap();
+    for count in [1, 2, 5, 33, 1000] {
+        let files = || files(folder.path()).list().unwrap().partitions(count);
+        assert!(records_of_seven(files()).run_serially().unwrap() == expected, "in {count} partitions");
+        let out = tempfile::tempdir().unwrap();
+        let parts = sevens_written(files(), out.path().to_owned()).run_serially().unwrap();
+        let written: Vec<u8> = parts.iter().flat_map(|part| fs::read(part).unwrap()).collect();
+        assert!(written == bytes, "in {count} parts");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_row_of_records_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("torn.bin"), [1; 7 * 9 + 3]).unwrap();
+    for count in [1, 4] {
+        let error =
+            records_of_seven(files(folder.path()).list().unwrap().partitions(count)).run_serially().unwrap_err();
+        assert!(matches!(error, DataError::Record { .. }), "{error}");
+        assert!(error.to_string().contains("torn.bin") && error.to_string().contains("last 3 bytes"), "{error}");
+    }
 }

@@ -81,8 +81,14 @@ impl<F: Fn(WorkerId) -> Option<SocketAddr>> Builder<'_, F> {
                 Input::Literal(*encoding)
             }
             StoredArgument::Value(value) => Input::Value(self.value(*value)),
-            StoredArgument::Values(values) => Input::Values(values.iter().map(|value| self.value(*value)).collect()),
+            StoredArgument::Values(values) => Input::Values(self.values(values)),
+            StoredArgument::Reference(value) => Input::Reference(self.value(*value)),
+            StoredArgument::References(values) => Input::References(self.values(values)),
         }
+    }
+
+    fn values(&mut self, values: &[ValueId]) -> Vec<InputValue> {
+        values.iter().map(|value| self.value(*value)).collect()
     }
 
     fn value(&mut self, value: ValueId) -> InputValue {

@@ -20,7 +20,7 @@ const ANNOUNCEMENT_TIME: Duration = Duration::from_secs(5);
 pub(crate) async fn serve_worker(connection: Connection, master: Addr<Master>) {
     while let Ok(bulk) = connection.accept_bulk().await {
         match bulk.request() {
-            BulkRequest::Fetch(value) => actix::spawn(send_value(bulk, value, master.clone())),
+            BulkRequest::Fetch { value, .. } => actix::spawn(send_value(bulk, value, master.clone())),
             BulkRequest::Upload { .. } => actix::spawn(bulk.refuse()),
         };
     }
@@ -37,7 +37,7 @@ pub(crate) async fn serve_client(
 ) {
     while let Ok(bulk) = connection.accept_bulk().await {
         match bulk.request() {
-            BulkRequest::Fetch(value) if value.task.job == job => {
+            BulkRequest::Fetch { value, .. } if value.task.job == job => {
                 actix::spawn(send_value(bulk, value, master.clone()));
             }
             BulkRequest::Upload { task, size } if task.job == job && size <= value_limit => {

@@ -130,8 +130,10 @@ fn foreign_task(job: JobId, message: &ClientToMaster) -> Option<TaskId> {
             foreign(&task.task).or_else(|| {
                 task.arguments.iter().find_map(|argument| match argument {
                     Argument::Literal(_) => None,
-                    Argument::Value(value) => foreign(&value.task),
-                    Argument::Values(values) => values.iter().find_map(|value| foreign(&value.task)),
+                    Argument::Value(value) | Argument::Reference(value) => foreign(&value.task),
+                    Argument::Values(values) | Argument::References(values) => {
+                        values.iter().find_map(|value| foreign(&value.task))
+                    }
                 })
             })
         }),

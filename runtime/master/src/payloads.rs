@@ -40,6 +40,21 @@ pub(crate) enum StoredArgument {
     Value(ValueId),
     /// A list made of the results of other tasks.
     Values(Box<[ValueId]>),
+    /// The result of another task, to be read piece by piece.
+    Reference(ValueId),
+    /// A list made of the results of other tasks, to be read piece by piece.
+    References(Box<[ValueId]>),
+}
+
+impl StoredArgument {
+    /// The values it mentions: none, one or many.
+    pub(crate) fn values(&self) -> &[ValueId] {
+        match self {
+            Self::Literal(..) => &[],
+            Self::Value(value) | Self::Reference(value) => std::slice::from_ref(value),
+            Self::Values(values) | Self::References(values) => values,
+        }
+    }
 }
 
 /// What the master knows of a task's value.
@@ -73,12 +88,7 @@ impl TaskRecord {
 
     /// How often the arguments mention a value.
     pub(crate) fn mentions(&self) -> usize {
-        let mentions = self.arguments.iter().map(|argument| match argument {
-            StoredArgument::Literal(..) => 0,
-            StoredArgument::Value(_) => 1,
-            StoredArgument::Values(values) => values.len(),
-        });
-        mentions.sum()
+        self.arguments.iter().map(|argument| argument.values().len()).sum()
     }
 
     /// Bytes of the arguments' literals.

@@ -79,6 +79,8 @@ fn stored(argument: Argument, payloads: &mut impl Iterator<Item = Bytes>) -> Sto
         }
         Argument::Value(value) => StoredArgument::Value(value),
         Argument::Values(values) => StoredArgument::Values(values.into()),
+        Argument::Reference(value) => StoredArgument::Reference(value),
+        Argument::References(values) => StoredArgument::References(values.into()),
     }
 }
 
@@ -116,14 +118,7 @@ fn undefined(task: TaskId, function: FunctionId) -> Box<TaskFailure> {
 }
 
 fn inputs(arguments: &[StoredArgument]) -> impl Iterator<Item = ValueId> + '_ {
-    arguments
-        .iter()
-        .flat_map(|argument| match argument {
-            StoredArgument::Literal(..) => &[],
-            StoredArgument::Value(value) => std::slice::from_ref(value),
-            StoredArgument::Values(values) => values,
-        })
-        .copied()
+    arguments.iter().flat_map(StoredArgument::values).copied()
 }
 
 /// Each input once, in the order in which the arguments first mention them.

@@ -75,6 +75,10 @@ pub enum Argument {
     Value(ValueId),
     /// A list made of the results of other tasks.
     Values(Vec<ValueId>),
+    /// The result of another task, of which the function reads what it needs.
+    Reference(ValueId),
+    /// A list made of the results of other tasks, of which the function reads what it needs.
+    References(Vec<ValueId>),
 }
 
 /// The options of a task; see `quiltwork_types::TaskSpec`.

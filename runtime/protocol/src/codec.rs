@@ -1,4 +1,5 @@
-//! The only file that names bincode: every encode and decode of the project, always limited, always consumed whole.
+//! The only file that names bincode: every encode and decode of the project, always limited, always consumed whole
+//! or, where values follow one another, up to the next one.
 //!
 //! bincode's own limit stops neither deep recursion nor endless lists of zero-sized elements, so no wire type may have
 //! a recursive or zero-sized element; values of users may, they are decoded only in the user's own processes.
@@ -98,8 +99,21 @@ pub fn decode_head<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 /// If its `Serialize` says so.
 pub fn encode_value<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::new();
-    bincode::serde::encode_into_std_write(value, &mut out, VALUE).map_err(|e| encode_error::<T>(&e))?;
+    append_value(value, &mut out)?;
     Ok(out)
+}
+
+/// Appends the encoding of a user's value to `out`, which is left as it was if there is an error.
+///
+/// # Errors
+/// If its `Serialize` says so.
+pub fn append_value<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let before = out.len();
+    let appended = bincode::serde::encode_into_std_write(value, out, VALUE);
+    appended.map(drop).map_err(|error| {
+        out.truncate(before);
+        encode_error::<T>(&error)
+    })
 }
 
 /// Reads a user's value from exactly these bytes.
@@ -114,6 +128,16 @@ pub fn decode_value<T: DeserializeOwned>(encoding: Encoding, bytes: &[u8]) -> Re
     }
     let (value, consumed) = bincode::serde::decode_from_slice(bytes, VALUE).map_err(|e| decode_error::<T>(&e))?;
     whole::<T>(bytes.len(), consumed)?;
+    Ok(value)
+}
+
+/// Reads the user's value with which the bytes begin, and leaves the rest.
+///
+/// # Errors
+/// If they do not begin with a whole encoding of `T`.
+pub fn take_value<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
+    let (value, consumed) = bincode::serde::decode_from_slice(bytes, VALUE).map_err(|e| decode_error::<T>(&e))?;
+    *bytes = &bytes[consumed..];
     Ok(value)
 }
 

@@ -19,7 +19,7 @@ pub use master_to_worker::MasterToWorker;
 pub use parcel::{
     Message, PARCEL_HEADER, PARCEL_LIMIT, PAYLOADS_LIMIT, Parcel, ParcelError, decode_parcels, encode_parcel,
 };
-pub use peer::{BulkReply, BulkRequest, Holder};
+pub use peer::{Asker, BulkReply, BulkRequest, ByteRange, Holder};
 pub use worker_to_master::WorkerToMaster;
 
 /// Results and arguments up to this many bytes travel with the messages; larger ones stay where they were made.

@@ -84,6 +84,10 @@ pub enum Input {
     Value(InputValue),
     /// A list made of the results of other tasks.
     Values(Vec<InputValue>),
+    /// The result of another task, of which the function reads what it needs.
+    Reference(InputValue),
+    /// A list made of the results of other tasks, of which the function reads what it needs.
+    References(Vec<InputValue>),
 }
 
 /// The result of another task and where it is.
@@ -102,7 +106,7 @@ pub struct InputValue {
 pub enum Place {
     /// The bytes are the next payload.
     Inline,
-    /// To be fetched, unless this worker is among the holders.
+    /// To be fetched, unless this worker is among the holders or only reads parts of it.
     Stored {
         /// Its size in bytes.
         size: u64,
@@ -117,8 +121,8 @@ impl Input {
     pub fn values(&self) -> &[InputValue] {
         match self {
             Self::Literal(_) => &[],
-            Self::Value(value) => std::slice::from_ref(value),
-            Self::Values(values) => values,
+            Self::Value(value) | Self::Reference(value) => std::slice::from_ref(value),
+            Self::Values(values) | Self::References(values) => values,
         }
     }
 

@@ -1,36 +1,50 @@
 //! Values on streams of their own: a request, an answer, and the raw bytes; whose values they are is known elsewhere.
 //!
 //! ```text
-//! fetch    request ->          <- found + bytes | missing | refused
+//! fetch    request ->          <- found + bytes of a range | missing | elsewhere | refused
 //! upload   request + bytes ->  <- stored | refused
 //! ```
 //! A peer may have [63 such streams](crate::limits) open; further requests wait in its own process.
+use crate::arriving::{Arriving, Body};
 use crate::connection::Connection;
 use crate::error::BulkError;
 use crate::frame::{FrameError, FrameReader, encode_frame};
-use crate::limits::{BULK_AHEAD, BULK_WRITE_SIZE, HANDSHAKE_TIME, STALL_TIME};
-use bytes::{BufMut, Bytes, BytesMut};
-use quiltwork_protocol::{BulkReply, BulkRequest};
-use quiltwork_types::{Encoding, TaskId, ValueId};
-use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use crate::limits::{BULK_WRITE_SIZE, HANDSHAKE_TIME, STALL_TIME};
+use bytes::Bytes;
+use quiltwork_protocol::{Asker, BulkReply, BulkRequest, ByteRange};
+use quiltwork_types::{Encoding, TaskId, ValueId, WorkerId};
+use quinn::{RecvStream, SendStream, WriteError};
 use serde::Serialize;
-use std::io;
-use tokio::io::AsyncReadExt;
+use std::net::SocketAddr;
+use std::ops::Range;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 impl Connection {
-    /// Asks the peer for a value of at most `limit` bytes; none if it does not have it. Dropping the future stops the
+    /// Fetches a whole value of at most `limit` bytes; none if the peer does not have it. Dropping the future stops the
     /// transfer.
     ///
     /// # Errors
     /// If the value is too large, the peer refuses, or the transfer breaks or stalls.
     pub async fn fetch(&self, value: ValueId, limit: u64) -> Result<Option<(Encoding, Bytes)>, BulkError> {
-        let (mut send, mut receive) = self.request(BulkRequest::Fetch(value)).await?;
+        match self.fetch_range(value, ByteRange::WHOLE, Asker::Reader).await? {
+            Fetched::Found(arriving) => Ok(Some((arriving.encoding(), arriving.collect(limit).await?))),
+            Fetched::Missing => Ok(None),
+            Fetched::Elsewhere { .. } => Err(BulkError::Broken("a reader was told to ask elsewhere".to_owned())),
+        }
+    }
+
+    /// Asks the peer for a stretch of a value, whose bytes are then taken as they arrive.
+    ///
+    /// # Errors
+    /// If the peer refuses, or the transfer breaks or stalls.
+    pub async fn fetch_range(&self, value: ValueId, range: ByteRange, asker: Asker) -> Result<Fetched, BulkError> {
+        let (mut send, mut receive) = self.request(BulkRequest::Fetch { value, range, asker }).await?;
         finish(&mut send);
         match read_reply(&mut receive).await? {
-            BulkReply::Found { encoding, size } => Ok(Some((encoding, read_body(&mut receive, size, limit).await?))),
-            BulkReply::Missing => Ok(None),
+            BulkReply::Found { encoding, size } => Ok(Fetched::Found(Arriving::new(encoding, size, range, receive))),
+            BulkReply::Missing => Ok(Fetched::Missing),
+            BulkReply::Elsewhere { worker, address } => Ok(Fetched::Elsewhere { worker, address }),
             BulkReply::Refused => Err(BulkError::Refused),
             BulkReply::Stored => Err(BulkError::Broken("a fetch was answered as if it were an upload".to_owned())),
         }
@@ -93,6 +107,22 @@ impl Connection {
     }
 }
 
+/// What came of asking for a value.
+#[derive(Debug)]
+pub enum Fetched {
+    /// It is on its way.
+    Found(Arriving),
+    /// The peer does not have it.
+    Missing,
+    /// The peer has sent it to enough others and names one of them, which may still be getting it.
+    Elsewhere {
+        /// Who.
+        worker: WorkerId,
+        /// Where it serves values.
+        address: SocketAddr,
+    },
+}
+
 /// A stream whose request has not been read yet.
 pub(crate) struct Opening {
     send: SendStream,
@@ -129,24 +159,40 @@ impl IncomingBulk {
         self.request
     }
 
-    /// Answers a fetch with the value. Ends when all bytes were handed to QUIC, which delivers them while the connection
-    /// lives. The bytes are not copied; they are held until the peer has acknowledged them.
+    /// Answers a fetch with what it asks for of a value that consists of these bytes. Ends when all of that was handed to
+    /// QUIC, which delivers it while the connection lives. The bytes are not copied; they are held until the peer has
+    /// acknowledged them.
     ///
     /// # Errors
-    /// If the peer stops listening, or the transfer breaks or stalls.
-    pub async fn found(mut self, encoding: Encoding, bytes: &Bytes) -> Result<(), BulkError> {
-        write_frame(&mut self.send, &BulkReply::Found { encoding, size: bytes.len() as u64 }).await?;
-        for start in (0..bytes.len()).step_by(BULK_WRITE_SIZE) {
-            let piece = bytes.slice(start..bytes.len().min(start + BULK_WRITE_SIZE));
-            moving(self.send.write_chunk(piece)).await??;
-        }
-        finish(&mut self.send);
+    /// If the peer stops listening, or the transfer breaks or stalls. [`BulkError::Refused`] if the request is no fetch.
+    pub async fn found(self, encoding: Encoding, bytes: &Bytes) -> Result<(), BulkError> {
+        let mut outgoing = self.begin(encoding, bytes.len() as u64).await?;
+        outgoing.write(ByteRange::from(outgoing.left()).of(bytes)).await?;
+        outgoing.finish();
         Ok(())
+    }
+
+    /// Answers a fetch: a value of this size is here, or will be; the bytes are handed over as they become known.
+    ///
+    /// # Errors
+    /// As for [`found`](Self::found).
+    pub async fn begin(mut self, encoding: Encoding, size: u64) -> Result<Outgoing, BulkError> {
+        let BulkRequest::Fetch { range, .. } = self.request else {
+            self.refuse().await;
+            return Err(BulkError::Refused);
+        };
+        write_frame(&mut self.send, &BulkReply::Found { encoding, size }).await?;
+        Ok(Outgoing { send: self.send, left: range.within(size) })
     }
 
     /// Answers a fetch: the value is not here.
     pub async fn missing(mut self) {
         self.answer(BulkReply::Missing).await;
+    }
+
+    /// Answers a fetch: this worker was sent the value from here, or is being sent it; ask there.
+    pub async fn elsewhere(mut self, worker: WorkerId, address: SocketAddr) {
+        self.answer(BulkReply::Elsewhere { worker, address }).await;
     }
 
     /// Answers anything: this is not allowed, or there is no room for it.
@@ -160,7 +206,7 @@ impl IncomingBulk {
     /// # Errors
     /// If the upload is too large (the peer is told), or the transfer breaks or stalls. [`BulkError::Refused`] if the
     /// request is no upload.
-    pub async fn receive(mut self, limit: u64) -> Result<(Bytes, UploadDone), BulkError> {
+    pub async fn receive(self, limit: u64) -> Result<(Bytes, UploadDone), BulkError> {
         let BulkRequest::Upload { size, .. } = self.request else {
             self.refuse().await;
             return Err(BulkError::Refused);
@@ -169,7 +215,7 @@ impl IncomingBulk {
             self.refuse().await;
             return Err(BulkError::TooLarge { size, limit });
         }
-        let bytes = read_body(&mut self.receive, size, limit).await?;
+        let bytes = Body::new(self.receive, 0..size).collect(limit).await?;
         Ok((bytes, UploadDone { send: self.send }))
     }
 
@@ -178,6 +224,42 @@ impl IncomingBulk {
         if let Err(error) = write_frame(&mut self.send, &reply).await {
             debug!(%error, "a bulk stream ended before its answer");
         }
+        finish(&mut self.send);
+    }
+}
+
+/// What a peer asked for of a value, on its way to it. Dropping it before the end breaks the stream, which the peer takes
+/// for a failure.
+#[derive(Debug)]
+pub struct Outgoing {
+    send: SendStream,
+    left: Range<u64>,
+}
+
+impl Outgoing {
+    /// What has not been handed over yet, as offsets in the value.
+    #[must_use]
+    pub fn left(&self) -> Range<u64> {
+        self.left.clone()
+    }
+
+    /// Hands over the next bytes, which must not be more than are [`left`](Self::left). They are not copied.
+    ///
+    /// # Errors
+    /// If the peer stops listening, or the transfer breaks or stalls.
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), BulkError> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(BULK_WRITE_SIZE));
+            let length = piece.len() as u64;
+            moving(self.send.write_chunk(piece)).await??;
+            self.left.start += length;
+        }
+        debug_assert!(self.left.start <= self.left.end, "the peer takes bytes it was not promised for an error");
+        Ok(())
+    }
+
+    /// All was handed over. QUIC delivers it while the connection lives.
+    pub fn finish(mut self) {
         finish(&mut self.send);
     }
 }
@@ -209,48 +291,14 @@ async fn read_reply(stream: &mut RecvStream) -> Result<BulkReply, BulkError> {
     Ok(moving(FrameReader::default().read(stream)).await??)
 }
 
-/// Reads exactly `size` bytes and the end of the stream. Room is made as bytes arrive, because a size is only a claim.
-async fn read_body(stream: &mut RecvStream, size: u64, limit: u64) -> Result<Bytes, BulkError> {
-    let too_large = || BulkError::TooLarge { size, limit };
-    if size > limit {
-        return Err(too_large());
-    }
-    let size = usize::try_from(size).map_err(|_| too_large())?;
-    let ahead = usize::try_from(BULK_AHEAD).unwrap_or(usize::MAX);
-    let mut body = BytesMut::with_capacity(size.min(ahead));
-    while body.len() < size {
-        let left = size - body.len();
-        if body.len() == body.capacity() {
-            body.reserve(left.min(body.len()));
-        }
-        match moving(stream.read_buf(&mut (&mut body).limit(left))).await? {
-            Ok(0) => return Err(BulkError::Broken(format!("it ends {left} bytes early"))),
-            Ok(_) => {}
-            Err(error) => return Err(read_error(error)),
-        }
-    }
-    match moving(stream.read_chunk(1, true)).await? {
-        Ok(None) => Ok(body.freeze()),
-        Ok(Some(_)) => Err(BulkError::Broken(format!("it goes on after the announced {size} bytes"))),
-        Err(error) => Err(FrameError::from(error).into()),
-    }
-}
-
 /// Lets a step take [`STALL_TIME`] at most.
-async fn moving<F: Future>(step: F) -> Result<F::Output, BulkError> {
+pub(crate) async fn moving<F: Future>(step: F) -> Result<F::Output, BulkError> {
     timeout(STALL_TIME, step).await.map_err(|_| BulkError::Stalled)
 }
 
 /// No more bytes come. The stream may have ended by itself, which is as good.
 fn finish(stream: &mut SendStream) {
     let _ = stream.finish();
-}
-
-fn read_error(error: io::Error) -> BulkError {
-    match error.downcast::<ReadError>() {
-        Ok(error) => FrameError::from(error).into(),
-        Err(other) => BulkError::Broken(other.to_string()),
-    }
 }
 
 impl From<FrameError> for BulkError {

@@ -6,6 +6,7 @@
 //! ```
 //! Everything works inside any tokio runtime with time and io enabled; a current-thread runtime is the fastest place.
 
+mod arriving;
 mod bulk;
 mod connection;
 mod endpoint;
@@ -20,7 +21,8 @@ mod outbox;
 mod pool;
 mod tls;
 
-pub use bulk::{IncomingBulk, UploadDone};
+pub use arriving::Arriving;
+pub use bulk::{Fetched, IncomingBulk, Outgoing, UploadDone};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::{BulkError, ConnectError, EndpointError, IdentityError, JoinError, LinkError, MeetError, PushError};

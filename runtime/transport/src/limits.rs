@@ -38,6 +38,10 @@ pub const WRITE_SIZE: usize = 64 << 10;
 /// part of the window for sending.
 pub(crate) const BULK_WRITE_SIZE: usize = 256 << 10;
 
+/// Chunks of a value taken from QUIC at a time. Each is what one datagram brought, so that these can be written in one call
+/// of the system, and the peer hears that there is room again often enough.
+pub(crate) const BULK_CHUNKS: usize = 64;
+
 /// Buffers of a link that grew beyond this in a burst are given back after it, in bytes.
 pub(crate) const BUFFER_KEPT: usize = 1 << 20;
 
@@ -75,7 +79,7 @@ const BIDI_STREAMS: u32 = 64;
 
 /// One stream may be this far ahead of its reader, in bytes: what 10 Gbit/s brings in 6 ms. QUIC has one number for all
 /// streams; a link stays far below it because its owner reads it all the time.
-const STREAM_WINDOW: u32 = 8 << 20;
+pub const STREAM_WINDOW: u32 = 8 << 20;
 
 /// All streams of a connection together, if the other side moves values between workers.
 const CONNECTION_WINDOW: u32 = 16 << 20;

@@ -5,4 +5,5 @@ mod queue;
 mod running;
 mod session;
 mod tasks;
+mod transfer;
 mod values;

@@ -291,6 +291,13 @@ impl Call {
         self
     }
 
+    /// The result of another task, of so many bytes, which these have, to be read piece by piece.
+    pub(crate) fn reference(mut self, index: u32, size: u64, holders: Vec<Holder>) -> Self {
+        let place = Place::Stored { size, holders };
+        self.inputs.push(Input::Reference(InputValue { value: value(index), encoding: Encoding::Raw, place }));
+        self
+    }
+
     /// The result of another task, of type `T`, which these have.
     pub(crate) fn stored<T>(mut self, index: u32, holders: Vec<Holder>) -> Self {
         let place = Place::Stored { size: 0, holders };

@@ -1,5 +1,5 @@
 //! The tasks these tests run, registered as a macro would do it, and the gates some of them wait at.
-use quiltwork_worker::{Arguments, Output, TaskContext, TaskEntry, TaskError, block_on, lend};
+use quiltwork_worker::{Argument, Arguments, Output, TaskContext, TaskEntry, TaskError, block_on, lend};
 use std::collections::HashSet;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -51,6 +51,29 @@ inventory::submit! { TaskEntry { name: "test::zeros", signature: "(n: u64) -> Ve
 inventory::submit! { TaskEntry { name: "test::length", signature: "(bytes: Vec<u8>) -> u64", run: |arguments| {
     Output::of(&(arguments.next::<Vec<u8>>("bytes")?.len() as u64))
 } } }
+
+inventory::submit! { TaskEntry { name: "test::part", signature: "(bytes: &[u8], start: u64, end: u64) -> usize", run: |arguments| {
+    let reader = arguments.next_with("bytes", |argument| match argument {
+        Argument::Reader(reader) => Ok(reader),
+        other => panic!("{other:?} cannot be read piece by piece"),
+    })?;
+    let (start, end) = (arguments.next("start")?, arguments.next("end")?);
+    assert!(end <= reader.size(), "it has a size before it is read");
+    // A function that takes no notice of what it could not read.
+    Output::of(&reader.read(start..end).map_or(0, |bytes| bytes.len()))
+} } }
+
+inventory::submit! { TaskEntry { name: "test::checksum", signature: "(bytes) -> u64", run: |arguments| {
+    arguments.next_with("bytes", |argument| match argument {
+        Argument::One((_, bytes)) => Ok(Output::of(&checksum(&bytes))),
+        other => panic!("it takes one value, not {other:?}"),
+    })?
+} } }
+
+/// Tells apart what differs in one byte or in their order.
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(7, |sum, byte| sum.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(*byte))
+}
 
 inventory::submit! { TaskEntry { name: "test::wait", signature: "(gate: u32) -> bool", run: |arguments| {
     Output::of(&wait_at(arguments.next("gate")?))

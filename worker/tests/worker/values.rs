@@ -2,9 +2,9 @@
 use crate::master::{Call, FakeMaster, Said, Worker, attempt, soon, value};
 use bytes::Bytes;
 use quiltwork_protocol::codec::{encode_value, encoding_of};
-use quiltwork_protocol::{BulkRequest, Holder, MasterToWorker};
+use quiltwork_protocol::{BulkRequest, ByteRange, Holder, MasterToWorker};
 use quiltwork_transport::{Connection, Endpoint, Role};
-use quiltwork_types::{FailureKind, WorkerId};
+use quiltwork_types::{Encoding, FailureKind, WorkerId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn serve_all(connection: Connection, bytes: Vec<u8>) -> Arc<AtomicU32> {
     let bytes = Bytes::from(encode_value(&bytes).unwrap());
     tokio::spawn(async move {
         while let Ok(request) = connection.accept_bulk().await {
-            assert!(matches!(request.request(), BulkRequest::Fetch(_)));
+            assert!(matches!(request.request(), BulkRequest::Fetch { .. }));
             counter.fetch_add(1, Ordering::Relaxed);
             // Time for others to want the same.
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -83,6 +83,48 @@ async fn an_attempt_whose_inputs_nobody_has_comes_back_with_all_who_were_tried()
     user.dispatch(2, "test::length", Call::new().stored::<Vec<u8>>(1, vec![poor.holder(), nobody, user.holder()]));
     let tried = [poor.id, WorkerId(99), user.id].map(|worker| (value(1), worker));
     assert_eq!(user.hear().await, Said::Missing(attempt(2), tried.to_vec()));
+    for worker in [user, poor] {
+        worker.shut_down().await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_value_that_is_read_in_pieces_only_these_travel_and_no_copy_is_kept() {
+    let mut master = FakeMaster::new();
+    let (mut maker, mut user) = (master.worker(1).await, master.worker(1).await);
+    make(&mut maker, 1).await;
+    let call = |holder| Call::new().reference(1, LARGE, vec![holder]).literal(&7_000_u64).literal(&7_100_u64);
+    user.dispatch(2, "test::part", call(maker.holder()));
+    assert_eq!(user.hear_result::<usize>(2).await, 100, "and nothing was said of a copy");
+    maker.dispatch(3, "test::part", call(maker.holder()));
+    assert_eq!(maker.hear_result::<usize>(3).await, 100);
+
+    let connection = user.connection.clone();
+    let asked = tokio::spawn(async move {
+        let request = connection.accept_bulk().await.unwrap();
+        let asked = request.request();
+        request.found(Encoding::Raw, &Bytes::from(vec![7; 8_000])).await.unwrap();
+        asked
+    });
+    user.dispatch(4, "test::part", call(Holder::Master));
+    assert_eq!(user.hear_result::<usize>(4).await, 100);
+    let asked = asked.await.unwrap();
+    let expected = ByteRange { start: 7_000, length: 100 };
+    assert!(matches!(asked, BulkRequest::Fetch { range, .. } if range == expected), "{asked:?}");
+    for worker in [maker, user] {
+        worker.shut_down().await;
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_reads_what_is_gone_comes_back_whatever_its_function_makes_of_that() {
+    let mut master = FakeMaster::new();
+    let (mut user, poor) = (master.worker(1).await, master.worker(1).await);
+    let nobody = Holder::Worker { worker: WorkerId(99), address: unused_address() };
+    let holders = vec![poor.holder(), nobody];
+    user.dispatch(2, "test::part", Call::new().reference(1, LARGE, holders).literal(&0_u64).literal(&9_u64));
+    let tried = [poor.id, WorkerId(99)].map(|worker| (value(1), worker));
+    assert_eq!(user.hear_more().await, Said::Missing(attempt(2), tried.to_vec()));
     for worker in [user, poor] {
         worker.shut_down().await;
     }

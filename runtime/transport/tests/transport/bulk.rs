@@ -1,13 +1,14 @@
 //! Values on streams of their own: they arrive equal, and no lie about them costs memory or time.
 use crate::support::{Cluster, sized, soon};
 use bytes::Bytes;
-use quiltwork_protocol::{BulkReply, BulkRequest, codec};
-use quiltwork_transport::{BulkError, Connection, Endpoint, Role};
-use quiltwork_types::{Encoding, JobId, TaskId, ValueId};
+use quiltwork_protocol::{Asker, BulkReply, BulkRequest, ByteRange, codec};
+use quiltwork_transport::{BulkError, Connection, Endpoint, Fetched, Role};
+use quiltwork_types::{Encoding, JobId, TaskId, ValueId, WorkerId};
 
 const TASK: TaskId = TaskId { job: JobId(1), index: 2 };
 const VALUE: ValueId = ValueId::of(TASK);
 const LIMIT: u64 = 1 << 30;
+const WHOLE: BulkRequest = BulkRequest::Fetch { value: VALUE, range: ByteRange::WHOLE, asker: Asker::Reader };
 
 fn pattern(len: usize) -> Bytes {
     (0..=250_u8).cycle().zip(0..len).map(|(low, index)| low ^ index.to_le_bytes()[2]).collect()
@@ -18,12 +19,12 @@ async fn serve(connection: Connection, value: Option<Bytes>) -> Vec<Bytes> {
     let mut uploads = Vec::new();
     while let Ok(incoming) = connection.accept_bulk().await {
         match (incoming.request(), &value) {
-            (BulkRequest::Fetch(asked), Some(bytes)) => {
+            (BulkRequest::Fetch { value: asked, .. }, Some(bytes)) => {
                 assert_eq!(asked, VALUE);
                 // It ends in an error when the reader does not want all of it.
                 let _ = incoming.found(Encoding::Raw, bytes).await;
             }
-            (BulkRequest::Fetch(_), None) => incoming.missing().await,
+            (BulkRequest::Fetch { .. }, None) => incoming.missing().await,
             (BulkRequest::Upload { task, .. }, _) => {
                 assert_eq!(task, TASK);
                 if let Ok((bytes, done)) = incoming.receive(LIMIT).await {
@@ -57,6 +58,33 @@ async fn values_of_all_sizes_come_back_equal() {
 }
 
 #[tokio::test]
+async fn a_range_brings_its_own_bytes_and_where_they_stand() {
+    let (_cluster, at_master, at_client) = connect().await;
+    let value = pattern(3 << 20);
+    tokio::spawn(serve(at_master, Some(value.clone())));
+    let end = value.len();
+    for (start, length, bytes) in [
+        (0, 10, 0..10),
+        (5, 2 << 20, 5..5 + (2 << 20)),
+        (end - 7, 100, end - 7..end),
+        (end, 1, end..end),
+        (usize::MAX, usize::MAX, end..end),
+    ] {
+        let range = ByteRange { start: start as u64, length: length as u64 };
+        let fetched = soon(at_client.fetch_range(VALUE, range, Asker::Reader)).await.unwrap();
+        let Fetched::Found(mut arriving) = fetched else { panic!("{fetched:?}") };
+        assert_eq!((arriving.encoding(), arriving.size()), (Encoding::Raw, end as u64));
+        assert_eq!(arriving.left(), bytes.start as u64..bytes.end as u64);
+        let mut arrived = Vec::new();
+        while let Some((offset, chunks)) = soon(arriving.next()).await.unwrap() {
+            assert_eq!(offset, (bytes.start + arrived.len()) as u64);
+            chunks.iter().for_each(|chunk| arrived.extend_from_slice(chunk));
+        }
+        assert!(arrived == value[bytes], "{length} bytes from {start}");
+    }
+}
+
+#[tokio::test]
 async fn the_accepting_side_can_fetch_too() {
     let (_cluster, at_master, at_client) = connect().await;
     tokio::spawn(serve(at_client, Some(pattern(1000))));
@@ -83,6 +111,26 @@ async fn a_missing_value_is_none() {
     let (_cluster, at_master, at_client) = connect().await;
     tokio::spawn(serve(at_master, None));
     assert!(soon(at_client.fetch(VALUE, LIMIT)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn whoever_keeps_a_value_says_so_and_can_be_sent_elsewhere() {
+    let (_cluster, at_master, at_client) = connect().await;
+    let (worker, address) = (WorkerId(7), ([127, 0, 0, 1], 4433).into());
+    let asker = Asker::Worker { worker: WorkerId(8), insists: true };
+    let serve = async {
+        let asked = at_master.accept_bulk().await.unwrap();
+        assert_eq!(asked.request(), BulkRequest::Fetch { value: VALUE, range: ByteRange::WHOLE, asker });
+        asked.elsewhere(worker, address).await;
+        at_master.accept_bulk().await.unwrap().elsewhere(worker, address).await;
+    };
+    let ask = async {
+        let fetched = at_client.fetch_range(VALUE, ByteRange::WHOLE, asker).await.unwrap();
+        assert!(matches!(fetched, Fetched::Elsewhere { worker: w, address: a } if (w, a) == (worker, address)));
+        let read = at_client.fetch(VALUE, LIMIT).await;
+        assert!(matches!(read, Err(BulkError::Broken(_))), "a reader cannot go elsewhere: {read:?}");
+    };
+    soon(async { tokio::join!(serve, ask) }).await;
 }
 
 #[tokio::test]
@@ -222,7 +270,7 @@ async fn waiting_for_a_request_can_be_given_up_and_broken_requests_are_skipped()
     let (mut broken, _receive) = quic.open_bi().await.unwrap();
     broken.write_all(&[0xff; 10]).await.unwrap();
     let (mut slow, _receive) = quic.open_bi().await.unwrap();
-    for byte in sized(&codec::encode_value(&BulkRequest::Fetch(VALUE)).unwrap()) {
+    for byte in sized(&codec::encode_value(&WHOLE).unwrap()) {
         tokio::select! {
             biased;
             _ = accepted.accept_bulk() => panic!("the request is not whole"),
@@ -230,7 +278,7 @@ async fn waiting_for_a_request_can_be_given_up_and_broken_requests_are_skipped()
         }
         slow.write_all(&[byte]).await.unwrap();
     }
-    assert_eq!(soon(accepted.accept_bulk()).await.unwrap().request(), BulkRequest::Fetch(VALUE));
+    assert_eq!(soon(accepted.accept_bulk()).await.unwrap().request(), WHOLE);
 }
 
 #[tokio::test]
