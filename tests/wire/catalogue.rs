@@ -60,7 +60,7 @@ list! {
     }
     FailureKind {
         Error, Panicked, UnknownTask, BadArgument, ResultTooLarge, StoreFull, Cancelled, Poisoned, ValueLost,
-        NoSuchResources, Refused,
+        NoSuchResources, Refused, OutOfMemory,
     }
 }
 

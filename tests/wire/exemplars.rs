@@ -288,5 +288,6 @@ pub(crate) fn failure_kinds() -> Vec<FailureKind> {
         FailureKind::ValueLost,
         FailureKind::NoSuchResources,
         FailureKind::Refused,
+        FailureKind::OutOfMemory,
     ]
 }
