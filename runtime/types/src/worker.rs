@@ -61,4 +61,6 @@ pub struct WorkerInfo {
     pub running: u32,
     /// Bytes of values it holds.
     pub held_bytes: u64,
+    /// Whether it is short of memory: then it gets an attempt only when it has nothing to do.
+    pub pressed: bool,
 }

@@ -107,6 +107,9 @@ pub(crate) enum Said {
     Lent(AttemptId),
     Reclaimed(AttemptId),
     Progress(AttemptId, u64, u64),
+    Pressed,
+    Relieved,
+    OutOfMemory(AttemptId, u64, u64),
 }
 
 /// A worker that was let in.
@@ -245,6 +248,11 @@ impl Worker {
             WorkerToMaster::NotInherited { values } => panic!("no test lets it inherit {values:?}"),
             WorkerToMaster::Lent { attempt } => heard.push_back(Said::Lent(attempt)),
             WorkerToMaster::Reclaimed { attempt } => heard.push_back(Said::Reclaimed(attempt)),
+            WorkerToMaster::Pressed => heard.push_back(Said::Pressed),
+            WorkerToMaster::Relieved => heard.push_back(Said::Relieved),
+            WorkerToMaster::OutOfMemory { attempt, used, limit } => {
+                heard.push_back(Said::OutOfMemory(attempt, used, limit));
+            }
             WorkerToMaster::Progress { reports } => {
                 heard.extend(reports.into_iter().map(|(attempt, done, total)| Said::Progress(attempt, done, total)));
             }
