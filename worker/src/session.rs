@@ -5,6 +5,7 @@ use crate::desk::{Desk, Order};
 use crate::error::WorkerError;
 use crate::executor::{Registered, Workshop};
 use crate::inputs::{Away, Inputs};
+use crate::memory::MemoryWatch;
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::serving;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -26,7 +28,7 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the link may take to say why it takes no more.
 const LAST_WORDS: Duration = Duration::from_millis(250);
-/// How long the last reports may take to be handed over when the master wants the worker to end.
+/// How long the last reports may take to be handed over when the worker ends.
 const LAST_REPORTS: Duration = Duration::from_millis(250);
 
 /// Joins the master and works until it says `Shutdown` or is lost.
@@ -37,7 +39,7 @@ pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Re
     let outcome = match join_master(&config, &endpoint, registry, &capacity, area.as_ref()).await {
         Ok(joined) => {
             let store = open_store(area, joined.worker, &config, &capacity);
-            joined.work(&endpoint, registry, &capacity, store).await
+            joined.work(&endpoint, registry, &config, &capacity, store).await
         }
         Err(error) => Err(error),
     };
@@ -99,6 +101,7 @@ impl Joined {
         self,
         endpoint: &Endpoint,
         registry: &'static Registry,
+        config: &WorkerConfig,
         capacity: &Resources,
         store: Arc<dyn ValueStore>,
     ) -> Result<(), WorkerError> {
@@ -110,6 +113,7 @@ impl Joined {
         };
         let desk = Desk::open(worker, welcome.epoch, capacity.slots, workshop)?;
         let peers = Peers::new(worker, master.clone(), endpoint.clone(), &store, &desk, welcome.value_limit);
+        let memory = MemoryWatch::new(capacity.memory, config.own_memory, &desk, &store);
         let mut session = Session {
             worker,
             functions: HashMap::new(),
@@ -117,20 +121,21 @@ impl Joined {
             store: Arc::clone(&store),
             peers: Arc::new(peers),
             fetches: JoinSet::new(),
+            stirred: memory.stirred(),
         };
         let mut servers = JoinSet::new();
         servers.spawn(serving::serve_endpoint(endpoint.clone(), Arc::clone(&store)));
-        servers.spawn(serving::serve_connection(master, store));
+        servers.spawn(serving::serve_connection(master.clone(), store));
 
         let outcome = tokio::select! {
             outcome = session.obey(&mut receiver) => outcome,
             error = report(&desk, &sender) => Err(error),
+            error = memory.watch() => Err(error),
         };
-        if outcome.is_ok() {
-            // Too late is no harm: the master has said that it wants nothing more.
-            let _ = timeout(LAST_REPORTS, send_last_reports(&desk, &sender)).await;
-        }
-        desk.close(PATIENCE);
+        take_leave(&outcome, &desk, &sender, &master).await;
+        // What runs would only use more of the memory that is used up.
+        let is_used_up = matches!(outcome, Err(WorkerError::OutOfMemory { .. }));
+        desk.close(if is_used_up { Duration::ZERO } else { PATIENCE });
         outcome
     }
 }
@@ -146,6 +151,33 @@ async fn report(desk: &Desk, sender: &LinkSender<WorkerToMaster>) -> WorkerError
             }
         }
     }
+}
+
+/// Says what the master must hear of a worker that ends: what has ended here, and why the worker does if it is its own
+/// doing. The master closes the connection when it has heard that, so it hears of the end of the process later.
+async fn take_leave(
+    outcome: &Result<(), WorkerError>,
+    desk: &Desk,
+    sender: &LinkSender<WorkerToMaster>,
+    master: &Connection,
+) {
+    let last_words = match outcome {
+        Ok(()) => None,
+        Err(WorkerError::OutOfMemory { attempt, used, limit, .. }) => {
+            Some(WorkerToMaster::OutOfMemory { attempt: *attempt, used: *used, limit: *limit })
+        }
+        Err(_) => return,
+    };
+    let leaving = async {
+        send_last_reports(desk, sender).await;
+        if let Some(words) = last_words
+            && sender.send(&words.into()).await.is_ok()
+        {
+            master.closed().await;
+        }
+    };
+    // Too late: a master that wanted the end wants nothing more, another one takes it for a crash.
+    let _ = timeout(LAST_REPORTS, leaving).await;
 }
 
 async fn send_last_reports(desk: &Desk, sender: &LinkSender<WorkerToMaster>) {
@@ -167,6 +199,8 @@ struct Session {
     peers: Arc<Peers>,
     /// Fetches of inputs; all are aborted when the session ends.
     fetches: JoinSet<()>,
+    /// Notified when attempts or values come or go.
+    stirred: Arc<Notify>,
 }
 
 impl Session {
@@ -196,9 +230,13 @@ impl Session {
             MasterToWorker::Superseded { attempts } => {
                 attempts.into_iter().for_each(|attempt| self.store.remove_made_by(attempt));
             }
-            MasterToWorker::Free { values } => values.into_iter().for_each(|value| self.store.remove(value)),
+            MasterToWorker::Free { values } => {
+                values.into_iter().for_each(|value| self.store.remove(value));
+                self.stirred.notify_one();
+            }
             MasterToWorker::Inherit { from, heir, values } => {
                 self.desk.on_not_inherited(self.store.inherit(from, heir, values));
+                self.stirred.notify_one();
             }
             MasterToWorker::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.peers.lose(worker)),
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
@@ -213,6 +251,7 @@ impl Session {
         for (attempt, away) in self.desk.assign(orders?) {
             self.fetch(attempt, away);
         }
+        self.stirred.notify_one();
         Ok(())
     }
 

@@ -57,6 +57,13 @@ pub(crate) trait ValueStore: Send + Sync {
     fn inherit(&self, _from: WorkerId, _heir: WorkerId, _values: Vec<ValueId>) -> Vec<ValueId> {
         Vec::new()
     }
+
+    /// Bytes of values in memory that is not the process's own: the memory the node shares.
+    fn in_memory(&self) -> u64;
+
+    /// Moves values to disk until at most `target` bytes are in that memory, or nothing goes any more. It takes as long as
+    /// the disk does.
+    fn spill_to(&self, target: u64);
 }
 
 /// How much is held of what may be.
@@ -91,7 +98,6 @@ impl Room {
         self.held.fetch_sub(size, Ordering::Relaxed);
     }
 
-    #[cfg(test)]
     fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }

@@ -54,6 +54,13 @@ impl ValueStore for MemoryStore {
             self.release(&stored);
         }
     }
+
+    /// Its values are in the process's own memory.
+    fn in_memory(&self) -> u64 {
+        0
+    }
+
+    fn spill_to(&self, _target: u64) {}
 }
 
 fn size_of(stored: &Stored) -> u64 {

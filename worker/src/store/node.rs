@@ -166,6 +166,13 @@ impl ValueStore for NodeStore {
         self.area.remove_all_of(from);
         missing
     }
+
+    fn in_memory(&self) -> u64 {
+        self.room.held()
+    }
+
+    /// There is no disk behind it.
+    fn spill_to(&self, _target: u64) {}
 }
 
 #[cfg(test)]
