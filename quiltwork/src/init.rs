@@ -92,6 +92,7 @@ fn serve(summons: Summons) -> Result<(), Problem> {
         identity: kit.identity,
         slots: kit.slots,
         memory: kit.memory,
+        own_memory: quiltwork_worker::own_memory,
         named: kit.named,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         store: Some(Share { folder: kit.area, limit: kit.area_share, spill_limit: kit.spill_share }),

@@ -30,6 +30,8 @@ pub(crate) enum Ending {
     Broken,
     /// Kills its worker.
     Poison,
+    /// Uses all the memory there is: its worker names its newest attempt, perhaps another one, and ends.
+    Hog,
     /// Submits a task, lends its slots until that has ended, then finishes.
     AfterChild,
 }
@@ -206,9 +208,10 @@ fn plan(dice: &mut Dice, function: u32, slots: u32) -> Plan {
     let usual = [80, 300, 900, 3_000, 20_000, 70_000][function as usize];
     let ending = match dice.below(100) {
         0 => Ending::Poison,
-        1..=3 => Ending::Broken,
-        4..=13 => Ending::Flaky { failures: 1 + dice.below(3) },
-        14..=18 => Ending::AfterChild,
+        1 => Ending::Hog,
+        2..=4 => Ending::Broken,
+        5..=14 => Ending::Flaky { failures: 1 + dice.below(3) },
+        15..=19 => Ending::AfterChild,
         _ => Ending::Fine,
     };
     let runs = Duration::from_micros(u64::from(usual / 2 + dice.below(usual)));

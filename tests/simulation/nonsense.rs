@@ -15,7 +15,7 @@ pub(crate) fn nonsense(dice: &mut Dice, client: &Client, worker: WorkerId, joine
     let worker = if dice.chance(20) { WorkerId(dice.below(90)) } else { worker };
     let epoch = if dice.chance(50) { EPOCH } else { Epoch(u64::from(dice.below(9))) };
     let failure = || Box::new(TaskFailure::new(FailureKind::Error, task, "nonsense"));
-    match dice.below(13) {
+    match dice.below(15) {
         0 => Event::AttemptStarted { worker, attempt },
         1 => Event::AttemptFinished { worker, attempt, epoch, size: 1, inline: false, ran: Duration::ZERO },
         2 => Event::AttemptFinished { worker, attempt, epoch, size: 2, inline: true, ran: Duration::MAX },
@@ -28,6 +28,8 @@ pub(crate) fn nonsense(dice: &mut Dice, client: &Client, worker: WorkerId, joine
         9 => Event::WorkerJoined { worker: WorkerId(dice.below(joined)), capacity: Resources::slots(3), node: None },
         10 => Event::WorkerLost { worker: WorkerId(1_000 + worker.0), reason: LossReason::Silent },
         11 => Event::ValueUploaded { task: TaskId { index: task.index + 5_000, ..task }, size: 3 },
+        12 => Event::WorkerPressed { worker },
+        13 => Event::WorkerRelieved { worker },
         _ => Event::TimePassed,
     }
 }
@@ -42,7 +44,9 @@ pub(crate) fn is_from(event: &Event, id: WorkerId) -> bool {
         | Event::InputsMissing { worker, .. }
         | Event::ValueCopied { worker, .. }
         | Event::SlotLent { worker, .. }
-        | Event::SlotReclaimed { worker, .. } => *worker == id,
+        | Event::SlotReclaimed { worker, .. }
+        | Event::WorkerPressed { worker }
+        | Event::WorkerRelieved { worker } => *worker == id,
         _ => false,
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Oracle {
     /// Tasks that may be blamed: those that kill, and those that wait for others meanwhile, whose worker others share.
     pub(crate) suspects: BTreeSet<TaskId>,
     joined: BTreeMap<WorkerId, Resources>,
+    /// Of those, the ones that are short of memory.
+    pressed: BTreeSet<WorkerId>,
     /// Of workers that have one, also of those that are gone.
     nodes: BTreeMap<WorkerId, NodeId>,
     spent: BTreeSet<WorkerId>,
@@ -105,7 +107,13 @@ impl Oracle {
             }
             Event::WorkerLost { worker, reason } if self.joined.remove(worker).is_some() => {
                 self.learn_inheritance(*worker, reason, actions)?;
-                self.learn_loss(*worker, *reason != LossReason::Left);
+                self.learn_loss(*worker, reason);
+            }
+            Event::WorkerPressed { worker } if self.joined.contains_key(worker) => {
+                self.pressed.insert(*worker);
+            }
+            Event::WorkerRelieved { worker } => {
+                self.pressed.remove(worker);
             }
             Event::SlotLent { worker, attempt } | Event::SlotReclaimed { worker, attempt } => {
                 if let Some(place) = self.places.get_mut(attempt).filter(|place| place.worker == *worker) {
@@ -167,7 +175,8 @@ impl Oracle {
         for action in actions {
             let Action::Inherit { from, heir, values, .. } = action else { continue };
             expect!(*from == lost, "{from} is not the one who was lost");
-            let is_there = matches!(reason, LossReason::ProcessEnded(_)) || values.is_empty();
+            let is_over = matches!(reason, LossReason::ProcessEnded(_) | LossReason::OutOfMemory { .. });
+            let is_there = is_over || values.is_empty();
             expect!(is_there, "the process may live: {reason}");
             for value in values {
                 let held = self.values.get_mut(&value.task);
@@ -190,11 +199,17 @@ impl Oracle {
         Ok(())
     }
 
-    fn learn_loss(&mut self, worker: WorkerId, is_death: bool) {
+    fn learn_loss(&mut self, worker: WorkerId, reason: &LossReason) {
+        self.pressed.remove(&worker);
         self.places.retain(|_, place| place.worker != worker);
         let places = &self.places;
-        for (task, _) in self.current.extract_if(.., |_, attempt| !places.contains_key(attempt)) {
-            *self.deaths.entry(task).or_default() += u32::from(is_death);
+        for (task, held) in self.current.extract_if(.., |_, attempt| !places.contains_key(attempt)) {
+            let is_blamed = match reason {
+                LossReason::Left => false,
+                LossReason::OutOfMemory { attempt, .. } => *attempt == held,
+                _ => true,
+            };
+            *self.deaths.entry(task).or_default() += u32::from(is_blamed);
         }
         for held in self.values.values_mut() {
             held.workers.remove(&worker);
@@ -294,6 +309,8 @@ impl Oracle {
         let slots = beside().map(|place| place.slots).sum::<u32>() + spec.resources.slots;
         let deaths = self.deaths.get(&spec.id).copied().unwrap_or(0);
         expect!(!beside().any(|place| place.alone), "it disturbs a task that must be alone");
+        let is_open = !self.pressed.contains(&worker) || beside().next().is_none();
+        expect!(is_open, "the worker is short of memory and has something to do");
         expect!(deaths < 3, "it has killed {deaths} workers");
         expect!(deaths < 2 || beside().next().is_none(), "it has {deaths} deaths behind it and is not alone");
         expect!(deaths < 1 || slots <= capacity.slots, "it has a death behind it and no free slot");
@@ -328,7 +345,8 @@ impl Oracle {
         match outcome {
             Outcome::Finished(source) => self.check_source(source),
             Outcome::Failed(failure) => {
-                let blamed = failure.kind == FailureKind::Poisoned && !self.suspects.contains(&failure.origin);
+                let is_blamed = matches!(failure.kind, FailureKind::Poisoned | FailureKind::OutOfMemory);
+                let blamed = is_blamed && !self.suspects.contains(&failure.origin);
                 expect!(!(blamed && self.only_poison_kills), "it was innocent");
                 Ok(())
             }

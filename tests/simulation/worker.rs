@@ -2,7 +2,7 @@
 //! scheduler, and every attempt it was given ends with exactly one message.
 use crate::client::{Ending, Plan};
 use quiltwork_scheduler::{Event, InputSource};
-use quiltwork_types::{AttemptId, Epoch, FailureKind, NodeId, Resources, TaskFailure, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Epoch, FailureKind, LossReason, NodeId, Resources, TaskFailure, ValueId, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -21,10 +21,14 @@ pub(crate) struct SimWorker {
     pub(crate) muted: bool,
     waiting: VecDeque<(AttemptId, Plan)>,
     running: BTreeMap<AttemptId, Running>,
+    /// Attempts started so far.
+    starts: u64,
 }
 
 struct Running {
     plan: Plan,
+    /// Which start of this worker it was.
+    start: u64,
     lent: bool,
 }
 
@@ -45,14 +49,14 @@ pub(crate) enum Effect {
     Later(Duration, AttemptId, Step),
     /// The attempt waits for a child task to end; then `reclaim` must be called.
     SubmitChild(AttemptId),
-    /// The process is gone.
-    Crash,
+    /// The process is gone, or says that it is about to be.
+    Crash(LossReason),
 }
 
 impl SimWorker {
     pub(crate) fn new(id: WorkerId, capacity: Resources, node: Option<NodeId>) -> Self {
         let (waiting, running) = (VecDeque::new(), BTreeMap::new());
-        Self { id, capacity, node, held: BTreeSet::new(), muted: false, waiting, running }
+        Self { id, capacity, node, held: BTreeSet::new(), muted: false, waiting, running, starts: 0 }
     }
 
     /// An attempt whose inputs are all here.
@@ -124,17 +128,32 @@ impl SimWorker {
                 break;
             }
             self.waiting.pop_front();
-            self.running.insert(attempt, Running { plan, lent: false });
+            self.starts += 1;
+            self.running.insert(attempt, Running { plan, start: self.starts, lent: false });
             effects.push(Effect::Send(Event::AttemptStarted { worker: self.id, attempt }));
             let next = if plan.ending == Ending::AfterChild { Step::Lend } else { Step::Return };
             effects.push(Effect::Later(plan.runs, attempt, next));
         }
     }
 
+    /// It says that its memory is short, or no more.
+    pub(crate) fn pressure(&self, is_short: bool) -> Event {
+        let worker = self.id;
+        if is_short { Event::WorkerPressed { worker } } else { Event::WorkerRelieved { worker } }
+    }
+
+    /// Why it ends if it runs out of memory now; nobody is to blame if nothing runs.
+    pub(crate) fn out_of_memory(&self) -> Option<LossReason> {
+        let (&attempt, _) = self.running.iter().max_by_key(|(_, running)| running.start)?;
+        Some(LossReason::OutOfMemory { attempt, used: 96, limit: 100 })
+    }
+
     fn end(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
+        let reason = self.out_of_memory();
         let Some(Running { plan, .. }) = self.running.remove(&attempt) else { return };
         match plan.ending {
-            Ending::Poison => effects.push(Effect::Crash),
+            Ending::Poison => effects.push(Effect::Crash(LossReason::ProcessEnded("signal 11 (SIGSEGV)".into()))),
+            Ending::Hog => effects.extend(reason.map(Effect::Crash)),
             Ending::Broken => self.fail(attempt, FailureKind::BadArgument, effects),
             Ending::Flaky { failures } if attempt.number <= failures => {
                 self.fail(attempt, FailureKind::Panicked, effects);

@@ -55,12 +55,15 @@ pub(crate) struct World {
     events: usize,
     /// Faults still happen and the client still acts.
     troubled: bool,
+    /// Once it is quiet, every worker is short of memory and stays so.
+    stays_pressed: bool,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, trace: bool) -> Self {
         let mut dice = Dice::new(seed);
         let only_poison_kills = dice.chance(25);
+        let stays_pressed = dice.chance(50);
         let patience = if dice.chance(30) { Duration::from_millis(20) } else { Duration::ZERO };
         let config = Config { epoch: EPOCH, seed, resource_patience: patience, ..Config::default() };
         let mut world = Self {
@@ -79,6 +82,7 @@ impl World {
             happenings: 0,
             events: 0,
             troubled: true,
+            stays_pressed,
             dice,
         };
         for _ in 0..2 + world.dice.below(7) {
@@ -128,6 +132,11 @@ impl World {
             self.workers.values_mut().filter(|worker| worker.muted).map(|worker| worker.id).collect::<Vec<_>>()
         {
             self.give_up(worker, LossReason::Silent);
+        }
+        if self.stays_pressed {
+            for worker in self.workers.keys().copied().collect::<Vec<_>>() {
+                self.tell(Event::WorkerPressed { worker })?;
+            }
         }
         self.start_worker(LARGE)?;
         for event in self.client.finishes_uploads() {
@@ -332,7 +341,7 @@ impl World {
                         self.client_says(event);
                     }
                 }
-                Effect::Crash => self.crash(id, LossReason::ProcessEnded("signal 11 (SIGSEGV)".into())),
+                Effect::Crash(reason) => self.crash(id, reason),
             }
         }
     }
@@ -350,7 +359,7 @@ impl World {
     }
 
     fn note_suspect(&mut self, task: TaskId) {
-        if matches!(self.client.plans[&task].ending, Ending::Poison | Ending::AfterChild) {
+        if matches!(self.client.plans[&task].ending, Ending::Poison | Ending::Hog | Ending::AfterChild) {
             self.oracle.suspects.insert(task);
         }
     }
@@ -360,17 +369,23 @@ impl World {
         self.later(pause, Happening::Fault);
         let ids: Vec<_> = self.workers.keys().copied().collect();
         let Some(victim) = self.dice.pick(&ids) else { return Ok(()) };
-        match self.dice.below(10) {
+        match self.dice.below(12) {
             0..=1 if !self.oracle.only_poison_kills => {
-                let reason = match self.dice.below(4) {
+                let out_of_memory = self.workers[&victim].out_of_memory();
+                let reason = match self.dice.below(5) {
                     0 | 1 => LossReason::Left,
                     2 => closed(),
-                    _ => LossReason::ProcessEnded("signal 9 (SIGKILL)".into()),
+                    3 => out_of_memory.unwrap_or(LossReason::Left),
+                    _ => ended("signal 9 (SIGKILL)"),
                 };
                 self.crash(victim, reason);
             }
             2 if !self.oracle.only_poison_kills => self.fall_silent(victim),
             3..=4 => self.evict(victim),
+            5..=6 => {
+                let is_short = self.dice.chance(60);
+                self.let_worker(victim, |worker, effects| effects.push(Effect::Send(worker.pressure(is_short))));
+            }
             // Lies about where attempts are can make anybody share a worker with the poison.
             _ if self.oracle.only_poison_kills => {}
             _ => {
@@ -384,13 +399,18 @@ impl World {
     /// The process ends. What it has sent may still arrive, some of it after the master has noticed.
     fn crash(&mut self, id: WorkerId, reason: LossReason) {
         let Some(worker) = self.workers.remove(&id) else { return };
-        if worker.node.is_some() && matches!(reason, LossReason::ProcessEnded(_)) {
+        if worker.node.is_some() && matches!(reason, LossReason::ProcessEnded(_) | LossReason::OutOfMemory { .. }) {
             self.left.insert(id, worker.held);
         }
         if self.dice.chance(50) {
             self.future.retain(|_, happening| !matches!(happening, Happening::Arrival(event) if is_from(event, id)));
         }
         self.forget_parents(id);
+        if matches!(reason, LossReason::OutOfMemory { .. }) {
+            // It said so, and then its process ended: whichever is heard first counts.
+            let noticed = self.dice.between(Duration::ZERO, Duration::from_millis(3));
+            self.arrive(noticed, Event::WorkerLost { worker: id, reason: ended("exit status 1") });
+        }
         let noticed = self.dice.between(Duration::ZERO, Duration::from_millis(3));
         self.arrive(noticed, Event::WorkerLost { worker: id, reason });
         self.replace_worker();
@@ -449,7 +469,8 @@ impl World {
         // Every third has no node; the others are on one of two.
         let node = (!id.0.is_multiple_of(3)).then_some(NodeId(u64::from(id.0 % 2)));
         self.workers.insert(id, SimWorker::new(id, capacity.clone(), node));
-        self.tell(Event::WorkerJoined { worker: id, capacity, node })
+        self.tell(Event::WorkerJoined { worker: id, capacity, node })?;
+        if !self.troubled && self.stays_pressed { self.tell(Event::WorkerPressed { worker: id }) } else { Ok(()) }
     }
 
     fn send_order(&mut self, id: WorkerId, order: Action) {
@@ -501,6 +522,10 @@ impl World {
         self.happenings += 1;
         self.future.insert((at, self.happenings), happening);
     }
+}
+
+fn ended(how: &str) -> LossReason {
+    LossReason::ProcessEnded(how.into())
 }
 
 fn closed() -> LossReason {

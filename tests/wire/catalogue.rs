@@ -37,7 +37,10 @@ list! {
     ClientToMaster { DefineFunction, Submit, Put, Cancel, Release, ReportMissing, Ask }
     MasterToClient { Ended, WorkersLost, Progress, Answer }
     MasterToWorker { DefineFunction, Dispatch, Recall, Cancel, Superseded, Free, Inherit, WorkersLost, Shutdown }
-    WorkerToMaster { Started, Ended, Returned, InputsMissing, Copied, NotInherited, Lent, Reclaimed, Progress }
+    WorkerToMaster {
+        Started, Ended, Returned, InputsMissing, Copied, NotInherited, Lent, Reclaimed, Progress, Pressed, Relieved,
+        OutOfMemory,
+    }
     HelloReply { Welcome, Refused }
     BulkRequest { Fetch, Upload }
     BulkReply { Found, Missing, Elsewhere, Stored, Refused }
@@ -61,7 +64,7 @@ list! {
     }
     FailureKind {
         Error, Panicked, UnknownTask, BadArgument, ResultTooLarge, StoreFull, Cancelled, Poisoned, ValueLost,
-        NoSuchResources, Refused,
+        NoSuchResources, Refused, OutOfMemory,
     }
 }
 

@@ -181,6 +181,7 @@ pub(crate) fn answers() -> Vec<Answer> {
         assigned: 6,
         running: 2,
         held_bytes: 123_456,
+        pressed: true,
     };
     let entry = StoryEntry { at: Time(1_000_000), chapter: Chapter::Queued };
     vec![Answer::Workers(vec![info]), Answer::Story(Some((TaskState::Running, vec![entry])))]
@@ -251,6 +252,9 @@ pub(crate) fn worker_to_master() -> Vec<Parcel<WorkerToMaster>> {
         WorkerToMaster::Lent { attempt: attempt(1, 2) }.into(),
         WorkerToMaster::Reclaimed { attempt: attempt(1, 2) }.into(),
         WorkerToMaster::Progress { reports: vec![(attempt(1, 2), 50, 1000)] }.into(),
+        WorkerToMaster::Pressed.into(),
+        WorkerToMaster::Relieved.into(),
+        WorkerToMaster::OutOfMemory { attempt: attempt(1, 2), used: 500, limit: 512 }.into(),
     ]
 }
 
@@ -315,5 +319,6 @@ pub(crate) fn failure_kinds() -> Vec<FailureKind> {
         FailureKind::ValueLost,
         FailureKind::NoSuchResources,
         FailureKind::Refused,
+        FailureKind::OutOfMemory,
     ]
 }

@@ -2,6 +2,7 @@
 use crate::error::WorkerError;
 use quiltwork_transport::Identity;
 use quiltwork_types::{NamedResource, Resources};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,8 +15,11 @@ pub struct WorkerConfig {
     pub identity: Identity,
     /// How many tasks of one slot may run at the same time; at least 1.
     pub slots: u32,
-    /// Bytes of values it may hold, and of memory its tasks may ask for together; 0 for half of the machine's.
+    /// Bytes of memory it may use, for values and by its tasks, and that its tasks may ask for together; 0 for half of
+    /// the machine's.
     pub memory: u64,
+    /// Tells how many bytes of memory the process uses for itself: [`own_memory`](crate::own_memory), but for tests.
+    pub own_memory: fn() -> io::Result<u64>,
     /// What else it has.
     pub named: Box<[NamedResource]>,
     /// Where it serves values to others; port 0 for any free one.

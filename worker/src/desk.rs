@@ -58,6 +58,8 @@ struct State {
     /// Threads that look for a job, sleep or have just been made.
     idle: usize,
     threads: usize,
+    /// Attempts started so far.
+    starts: u64,
     fetches: Vec<(AttemptId, Away)>,
     reports: Reports,
     /// Whether the session has been woken and has not looked yet.
@@ -76,6 +78,8 @@ struct Work {
     fetch: Option<AbortOnDrop>,
     missing: Vec<(ValueId, WorkerId)>,
     end: Option<RunEnd>,
+    /// Which start of this worker it was, from 1; 0 before it is started.
+    start: u64,
 }
 
 /// Stops a fetch when nobody needs it any more.
@@ -137,7 +141,8 @@ impl Desk {
                 resumed: Condvar::new(),
                 desk: Weak::clone(&self.this),
             });
-            let work = Work { attempt, function, arguments, away, fetch: None, missing: Vec::new(), end: None };
+            let (fetch, missing, end, start) = (None, Vec::new(), None, 0);
+            let work = Work { attempt, function, arguments, away, fetch, missing, end, start };
             state.works.insert(id, work);
             state.apply(Command::Assigned { attempt: id, slots, ready });
         }
@@ -218,6 +223,30 @@ impl Desk {
             state.reports.not_inherited(values);
             self.wake_session(&mut state);
         }
+    }
+
+    /// Memory is short, or no more.
+    pub(crate) fn on_pressure(&self, is_pressed: bool) {
+        let mut state = self.lock();
+        state.reports.pressed(is_pressed);
+        self.wake_session(&mut state);
+    }
+
+    /// Whether there are attempts, in whatever state.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.lock().works.is_empty()
+    }
+
+    /// How many attempts have been started so far.
+    pub(crate) fn starts(&self) -> u64 {
+        self.lock().starts
+    }
+
+    /// The attempt that was started last of those that run, among the first `starts` of this worker.
+    pub(crate) fn newest(&self, starts: u64) -> Option<Arc<Attempt>> {
+        let state = self.lock();
+        let running = state.works.values().filter(|work| (1..=starts).contains(&work.start));
+        running.max_by_key(|work| work.start).map(|work| Arc::clone(&work.attempt))
     }
 
     /// Waits until there is something to report, and takes all of it.
@@ -347,6 +376,7 @@ impl State {
             unannounced: 0,
             idle: 0,
             threads: 0,
+            starts: 0,
             fetches: Vec::new(),
             reports: Reports::default(),
             flush_due: false,
@@ -380,7 +410,10 @@ impl State {
                 self.fetches.push((attempt, away));
             }
             Effect::Start(id) => {
+                self.starts += 1;
+                let start = self.starts;
                 let work = self.work(id);
+                work.start = start;
                 let arguments = work.arguments.take().expect("the machine starts what is ready, once");
                 let (attempt, function) = (Arc::clone(&work.attempt), Arc::clone(&work.function));
                 self.jobs.push_back(Job { attempt, function, arguments });

@@ -1,5 +1,6 @@
 //! Why a worker could not be, or is no longer, part of a cluster.
 use quiltwork_transport::{ConnectError, EndpointError, JoinError, LinkError, PushError};
+use quiltwork_types::{AttemptId, ByteCount};
 use std::io;
 
 /// Why [`run`](crate::run) ended other than by the master's wish. None of these is worth another try by the same
@@ -27,6 +28,22 @@ pub enum WorkerError {
     /// The link does not take what the worker has to say.
     #[error("the worker could not report to the master: {0}")]
     NotReported(#[from] PushError),
+    /// The process used more memory than it may.
+    #[error(
+        "the worker used {} of its {} of memory; `{name}` ({attempt}) was its newest task",
+        ByteCount(*used),
+        ByteCount(*limit)
+    )]
+    OutOfMemory {
+        /// The attempt that was started last of those that ran.
+        attempt: AttemptId,
+        /// The name people know its task by.
+        name: Box<str>,
+        /// Bytes in use when it gave up.
+        used: u64,
+        /// Bytes it may use.
+        limit: u64,
+    },
     /// The master said something the protocol does not allow.
     #[error("the master broke the protocol: {0}\nhint: install the same release on both sides")]
     Protocol(String),

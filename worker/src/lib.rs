@@ -7,7 +7,8 @@
 //!                       │                                     │
 //!   peers  ◀──bulk──▶ peers, serving ──────▶ store ◀──values──┘
 //! ```
-//! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries.
+//! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries. Beside
+//! them the memory watch looks at what all of it uses.
 
 mod area;
 mod arguments;
@@ -21,6 +22,7 @@ mod executor;
 mod failure;
 mod inputs;
 mod lending;
+mod memory;
 mod panics;
 mod peers;
 mod reader;
@@ -41,6 +43,7 @@ pub use copies::{copied_bytes, note_copy, sent_bytes};
 pub use error::WorkerError;
 pub use failure::{FullPlace, TaskError};
 pub use lending::{Lent, lend};
+pub use memory::own_memory;
 pub use reader::{ValueGone, ValueReader};
 pub use registry::{TaskEntry, registry_hash};
 
@@ -60,5 +63,8 @@ pub fn run(config: WorkerConfig) -> Result<(), WorkerError> {
     let registry = Registry::of_program();
     panics::install_hook();
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(session::run(config, registry))
+    let outcome = runtime.block_on(session::run(config, registry));
+    // What is still written to disk goes on, or ends with the process; nobody waits for it.
+    runtime.shutdown_background();
+    outcome
 }

@@ -19,6 +19,7 @@ pub(crate) struct Reports {
     returned: Vec<AttemptId>,
     lacking: Vec<(AttemptId, Vec<(ValueId, WorkerId)>)>,
     progress: HashMap<AttemptId, (u64, u64)>,
+    pressed: Option<bool>,
 }
 
 /// Which way an attempt's slots went.
@@ -65,8 +66,12 @@ impl Reports {
         self.progress.insert(attempt, (done, total));
     }
 
+    pub(crate) fn pressed(&mut self, is_pressed: bool) {
+        self.pressed = Some(is_pressed);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { started, lendings, copied, not_inherited, ended, returned, lacking, progress } = self;
+        let Self { started, lendings, copied, not_inherited, ended, returned, lacking, progress, pressed } = self;
         started.is_empty()
             && lendings.is_empty()
             && copied.is_empty()
@@ -75,19 +80,23 @@ impl Reports {
             && returned.is_empty()
             && lacking.is_empty()
             && progress.is_empty()
+            && pressed.is_none()
     }
 
     /// Takes all there is, as messages in the order in which they must be sent: an attempt is said to run before it is
     /// said to lend, and a copy is known before the attempt that needed it is forgotten. Of an attempt that has ended
     /// nothing but its end is said.
     pub(crate) fn take(&mut self, epoch: Epoch) -> Vec<Parcel<WorkerToMaster>> {
-        let Self { mut started, lendings, copied, not_inherited, ended, returned, lacking, mut progress } =
+        let Self { mut started, lendings, copied, not_inherited, ended, returned, lacking, mut progress, pressed } =
             std::mem::take(self);
         let gone: HashSet<AttemptId> = ended.iter().map(|(attempt, _)| *attempt).collect();
         started.retain(|attempt| !gone.contains(attempt));
         progress.retain(|attempt, _| !gone.contains(attempt));
 
         let mut parcels = Vec::new();
+        if let Some(is_pressed) = pressed {
+            parcels.push(if is_pressed { WorkerToMaster::Pressed } else { WorkerToMaster::Relieved }.into());
+        }
         if !started.is_empty() {
             parcels.push(WorkerToMaster::Started { attempts: started }.into());
         }

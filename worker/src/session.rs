@@ -5,6 +5,7 @@ use crate::desk::{Desk, Order};
 use crate::error::WorkerError;
 use crate::executor::{Registered, Workshop};
 use crate::inputs::{Away, Inputs};
+use crate::memory::MemoryWatch;
 use crate::peers::Peers;
 use crate::reader::Way;
 use crate::registry::Registry;
@@ -20,6 +21,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -28,7 +30,7 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the link may take to say why it takes no more.
 const LAST_WORDS: Duration = Duration::from_millis(250);
-/// How long the last reports may take to be handed over when the master wants the worker to end.
+/// How long the last reports may take to be handed over when the worker ends.
 const LAST_REPORTS: Duration = Duration::from_millis(250);
 
 /// Joins the master and works until it says `Shutdown` or is lost.
@@ -39,7 +41,7 @@ pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Re
     let outcome = match join_master(&config, &endpoint, registry, &capacity, area.as_ref()).await {
         Ok(joined) => {
             let store = open_store(area, joined.worker, &config, &capacity);
-            joined.work(&endpoint, registry, &capacity, store).await
+            joined.work(&endpoint, registry, &config, &capacity, store).await
         }
         Err(error) => Err(error),
     };
@@ -101,6 +103,7 @@ impl Joined {
         self,
         endpoint: &Endpoint,
         registry: &'static Registry,
+        config: &WorkerConfig,
         capacity: &Resources,
         store: Arc<dyn ValueStore>,
     ) -> Result<(), WorkerError> {
@@ -115,6 +118,7 @@ impl Joined {
         let peers = Arc::new(peers);
         let way = Way { store: Arc::clone(&store), peers: Arc::clone(&peers), runtime: Handle::current() };
         let serving = Arc::new(Serving::new(Arc::clone(&store), Arc::clone(&peers)));
+        let memory = MemoryWatch::new(capacity.memory, config.own_memory, &desk, &store);
         let mut session = Session {
             worker,
             functions: HashMap::new(),
@@ -124,20 +128,21 @@ impl Joined {
             way: Arc::new(way),
             serving: Arc::clone(&serving),
             fetches: JoinSet::new(),
+            stirred: memory.stirred(),
         };
         let mut servers = JoinSet::new();
         servers.spawn(Arc::clone(&serving).serve_endpoint(endpoint.clone()));
-        servers.spawn(serving.serve_connection(master));
+        servers.spawn(serving.serve_connection(master.clone()));
 
         let outcome = tokio::select! {
             outcome = session.obey(&mut receiver) => outcome,
             error = report(&desk, &sender) => Err(error),
+            error = memory.watch() => Err(error),
         };
-        if outcome.is_ok() {
-            // Too late is no harm: the master has said that it wants nothing more.
-            let _ = timeout(LAST_REPORTS, send_last_reports(&desk, &sender)).await;
-        }
-        desk.close(PATIENCE);
+        take_leave(&outcome, &desk, &sender, &master).await;
+        // What runs would only use more of the memory that is used up.
+        let is_used_up = matches!(outcome, Err(WorkerError::OutOfMemory { .. }));
+        desk.close(if is_used_up { Duration::ZERO } else { PATIENCE });
         outcome
     }
 }
@@ -153,6 +158,33 @@ async fn report(desk: &Desk, sender: &LinkSender<WorkerToMaster>) -> WorkerError
             }
         }
     }
+}
+
+/// Says what the master must hear of a worker that ends: what has ended here, and why the worker does if it is its own
+/// doing. The master closes the connection when it has heard that, so it hears of the end of the process later.
+async fn take_leave(
+    outcome: &Result<(), WorkerError>,
+    desk: &Desk,
+    sender: &LinkSender<WorkerToMaster>,
+    master: &Connection,
+) {
+    let last_words = match outcome {
+        Ok(()) => None,
+        Err(WorkerError::OutOfMemory { attempt, used, limit, .. }) => {
+            Some(WorkerToMaster::OutOfMemory { attempt: *attempt, used: *used, limit: *limit })
+        }
+        Err(_) => return,
+    };
+    let leaving = async {
+        send_last_reports(desk, sender).await;
+        if let Some(words) = last_words
+            && sender.send(&words.into()).await.is_ok()
+        {
+            master.closed().await;
+        }
+    };
+    // Too late: a master that wanted the end wants nothing more, another one takes it for a crash.
+    let _ = timeout(LAST_REPORTS, leaving).await;
 }
 
 async fn send_last_reports(desk: &Desk, sender: &LinkSender<WorkerToMaster>) {
@@ -177,6 +209,8 @@ struct Session {
     serving: Arc<Serving>,
     /// Fetches of inputs; all are aborted when the session ends.
     fetches: JoinSet<()>,
+    /// Notified when attempts or values come or go.
+    stirred: Arc<Notify>,
 }
 
 impl Session {
@@ -211,9 +245,11 @@ impl Session {
                     self.store.remove(value);
                     self.serving.forget(value);
                 }
+                self.stirred.notify_one();
             }
             MasterToWorker::Inherit { from, heir, values } => {
                 self.desk.on_not_inherited(self.store.inherit(from, heir, values));
+                self.stirred.notify_one();
             }
             MasterToWorker::WorkersLost { workers } => {
                 for worker in workers {
@@ -233,6 +269,7 @@ impl Session {
         for (attempt, away) in self.desk.assign(orders?) {
             self.fetch(attempt, away);
         }
+        self.stirred.notify_one();
         Ok(())
     }
 

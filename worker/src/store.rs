@@ -56,13 +56,11 @@ pub(crate) trait ValueStore: Send + Sync {
         true
     }
 
-    /// Bytes of values this worker counts in memory.
-    #[allow(dead_code, reason = "for who watches the memory of the process")]
+    /// Bytes of values this worker counts in memory that is not the process's own: the memory the node shares.
     fn in_memory(&self) -> u64;
 
     /// Moves what was used least lately to disk until at most `target` bytes are in memory, or nothing goes any more.
     /// It takes as long as the disk does.
-    #[allow(dead_code, reason = "for who watches the memory of the process")]
     fn spill_to(&self, target: u64);
 
     /// The value, if it is here.

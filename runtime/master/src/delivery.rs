@@ -57,6 +57,7 @@ impl<'a> Teller<'a> {
                 assigned: overview.assigned,
                 running: overview.running,
                 held_bytes: overview.held_bytes,
+                pressed: overview.pressed,
             })
         });
         overviews.collect()

@@ -188,6 +188,9 @@ impl Master {
                     self.tell_soon(task.job);
                 }
             }
+            Report::OutOfMemory { attempt, used, limit } => {
+                self.on_worker_lost(worker, LossReason::OutOfMemory { attempt, used, limit });
+            }
         }
     }
 

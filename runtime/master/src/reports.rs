@@ -29,6 +29,15 @@ pub(crate) enum Report {
         /// In the same unit.
         total: u64,
     },
+    /// It ends, because it used more memory than it may. Nothing it said after that counts.
+    OutOfMemory {
+        /// Its newest attempt.
+        attempt: AttemptId,
+        /// In bytes.
+        used: u64,
+        /// In bytes.
+        limit: u64,
+    },
 }
 
 /// An attempt that made its value.
@@ -74,6 +83,10 @@ pub(crate) fn translate(
                     total,
                 }));
             }
+            WorkerToMaster::OutOfMemory { attempt, used, limit } => {
+                reports.push(Report::OutOfMemory { attempt, used, limit });
+                break;
+            }
             other => plain(worker, other, |event| reports.push(Report::Event(event))),
         }
     }
@@ -98,8 +111,10 @@ fn plain(worker: WorkerId, message: WorkerToMaster, mut tell: impl FnMut(Event))
         }
         WorkerToMaster::Lent { attempt } => tell(Event::SlotLent { worker, attempt }),
         WorkerToMaster::Reclaimed { attempt } => tell(Event::SlotReclaimed { worker, attempt }),
-        WorkerToMaster::Ended { .. } | WorkerToMaster::Progress { .. } => {
-            unreachable!("translated by the caller, with their payloads")
+        WorkerToMaster::Pressed => tell(Event::WorkerPressed { worker }),
+        WorkerToMaster::Relieved => tell(Event::WorkerRelieved { worker }),
+        WorkerToMaster::Ended { .. } | WorkerToMaster::Progress { .. } | WorkerToMaster::OutOfMemory { .. } => {
+            unreachable!("translated by the caller: they are more than events")
         }
     }
 }

@@ -55,6 +55,20 @@ pub enum WorkerToMaster {
         /// Attempt, done and total in the task's own unit.
         reports: Vec<(AttemptId, u64, u64)>,
     },
+    /// This worker is short of memory and wants nothing more while it has something to do.
+    Pressed,
+    /// It has memory to spare again.
+    Relieved,
+    /// It has used more memory than it may and ends now. The last it says: it touches nothing any more, and what it
+    /// holds may be given to others of its node.
+    OutOfMemory {
+        /// The attempt that was started last of those that ran.
+        attempt: AttemptId,
+        /// Bytes in use.
+        used: u64,
+        /// Bytes it may use.
+        limit: u64,
+    },
 }
 
 /// The end of one attempt.

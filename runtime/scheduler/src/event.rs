@@ -18,7 +18,8 @@ pub enum Event {
         /// The node whose values it shares with the other workers there; none if it keeps its values to itself.
         node: Option<NodeId>,
     },
-    /// A worker is gone; what it held is queued again. If its process ended, the values it held stay on its node.
+    /// A worker is gone; what it held is queued again. If its process ended, or is about to because it has no memory
+    /// left, the values it held stay on its node.
     WorkerLost {
         /// Who.
         worker: WorkerId,
@@ -113,6 +114,16 @@ pub enum Event {
         worker: WorkerId,
         /// Which attempt.
         attempt: AttemptId,
+    },
+    /// A worker runs short of memory: it gets nothing more while it has something to do.
+    WorkerPressed {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A worker has memory to spare again.
+    WorkerRelieved {
+        /// Who.
+        worker: WorkerId,
     },
     /// A client dropped its last reference to these tasks.
     ReferencesDropped {

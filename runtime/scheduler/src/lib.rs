@@ -17,7 +17,9 @@
 //! 5. A ready task is in the queue, and no worker with free slots has room for it, unless that worker is kept free
 //!    for a larger or suspect task that ranks before it.
 //! 6. A seat stays taken until its worker says that the attempt is over, or is lost: also when the task is cancelled.
-//! 7. A task that was held by a worker that died goes only into a free slot, and after a second death only onto a
+//! 7. A worker that is short of memory is given an attempt only while it has none but those that have lent their
+//!    slots: so no worker is pushed further, and nothing starves if all of them are short.
+//! 8. A task that was held by a worker that died goes only into a free slot, and after a second death only onto a
 //!    worker of its own. The exception: attempts that have lent their slots do not count as company, because they may
 //!    be waiting for that very task.
 //!
@@ -43,6 +45,7 @@ mod nodes;
 mod patience;
 mod place;
 mod placement;
+mod pressure;
 mod queue;
 mod recall;
 mod scheduler;

@@ -8,7 +8,9 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
-use quiltwork_types::{Chapter, FailureKind, LossReason, NodeId, Resources, TaskFailure, ValueId, WorkerId};
+use quiltwork_types::{
+    AttemptId, ByteCount, Chapter, FailureKind, LossReason, NodeId, Resources, TaskFailure, ValueId, WorkerId,
+};
 
 /// Characters kept of the reason of a death: enough for a signal and the last words, not for a log.
 const LONGEST_REASON: usize = 400;
@@ -40,17 +42,20 @@ impl Scheduler {
         self.shapes.worker_left(&worker.capacity);
         self.drop_reservation_on(id);
         let mut orphans = Vec::new();
-        for (_, seat) in worker.seats {
+        for (attempt, seat) in worker.seats {
             self.shapes.release(seat.shape);
             if !seat.unwanted {
                 self.tasks[seat.task].phase = Phase::Waiting { missing: 0 };
-                orphans.push(seat.task);
+                orphans.push((seat.task, attempt));
             }
         }
         self.pass_on_values(turn, id, worker.node, worker.held, reason);
-        let blame = (*reason != LossReason::Left).then(|| Arc::from(line_about(id, reason)));
-        for key in orphans {
-            self.mourn(turn, key, id, blame.as_ref());
+        let line = Arc::from(line_about(id, reason));
+        for (key, attempt) in orphans {
+            if is_to_blame(attempt, reason) {
+                self.tasks[key].deaths.get_or_insert_with(Box::default).0.push(Arc::clone(&line));
+            }
+            self.mourn(turn, key, id, attempt, reason);
         }
     }
 
@@ -66,7 +71,7 @@ impl Scheduler {
     ) {
         let mates = node.map(|node| self.workers.nodes.leave(node, from).to_vec()).unwrap_or_default();
         let heir = mates.iter().copied().min_by_key(|&mate| self.workers.get(mate).map(|mate| mate.held_bytes));
-        let is_there = matches!(reason, LossReason::ProcessEnded(_));
+        let is_there = matches!(reason, LossReason::ProcessEnded(_) | LossReason::OutOfMemory { .. });
         let mut values = Vec::new();
         for key in held {
             match heir {
@@ -95,30 +100,50 @@ impl Scheduler {
     }
 
     /// Queues a task again whose worker is gone, unless too many have gone with it.
-    fn mourn(&mut self, turn: &mut Turn<'_>, key: Key, worker: WorkerId, blame: Option<&Arc<str>>) {
+    fn mourn(&mut self, turn: &mut Turn<'_>, key: Key, worker: WorkerId, attempt: AttemptId, reason: &LossReason) {
         let task = &mut self.tasks[key];
-        if let Some(line) = blame {
-            task.deaths.get_or_insert_with(Box::default).0.push(Arc::clone(line));
-        }
         let deaths = task.death_count();
         task.story.push(turn.now, Chapter::WorkerLost { worker, deaths });
-        if blame.is_some() && deaths >= self.config.max_deaths {
-            self.poison(key);
-        } else {
-            self.begin(turn, key);
+        if !is_to_blame(attempt, reason) || deaths < self.config.max_deaths {
+            return self.begin(turn, key);
         }
-    }
-
-    fn poison(&mut self, key: Key) {
-        let task = &mut self.tasks[key];
-        let Deaths(lines) = *task.deaths.take().unwrap_or_default();
-        let message = format!("{} workers died while they held it", lines.len());
-        let mut failure = TaskFailure::new(FailureKind::Poisoned, task.id, message).with_hint(
-            "run it alone with its arguments; look for an exit of the process, a recursion too deep for the stack, \
-                 a crash in native code, or memory that runs out",
-        );
+        let mut failure = self.last_straw(key, worker, reason);
+        let Deaths(lines) = *self.tasks[key].deaths.take().unwrap_or_default();
         failure.details = lines.iter().map(|line| line.as_ref().into()).collect();
         self.unsettled.failing.push((key, Arc::new(failure)));
+    }
+
+    /// The failure of a task that has cost too many workers. How the last one was lost decides what it is called: then
+    /// the task had a worker of its own, so that death was surely its doing.
+    fn last_straw(&self, key: Key, worker: WorkerId, reason: &LossReason) -> TaskFailure {
+        let task = &self.tasks[key];
+        let LossReason::OutOfMemory { used, limit, .. } = *reason else {
+            let message = format!("{} workers died while they held it", task.death_count());
+            return TaskFailure::new(FailureKind::Poisoned, task.id, message).with_hint(
+                "run it alone with its arguments; look for an exit of the process, a recursion too deep for the stack, \
+                 a crash in native code, or memory that runs out",
+            );
+        };
+        let asked = match self.shapes[task.shape].wanted.memory {
+            0 => "it did not say how much it needs".into(),
+            bytes => format!("it had asked for {}", ByteCount(bytes)),
+        };
+        let (used, limit) = (ByteCount(used), ByteCount(limit));
+        let message = format!("worker {worker} used {used} of its {limit} while it ran; {asked}");
+        TaskFailure::new(FailureKind::OutOfMemory, task.id, message).with_hint(
+            "say how much it needs with `.memory(…)`, so that it is given the room, or make its partitions smaller; \
+             workers with a larger `.memory_limit` have more",
+        )
+    }
+}
+
+/// A worker that dies may have been killed by any attempt it held. One that ran out of memory names the newest: the
+/// others ran before there was too little.
+fn is_to_blame(attempt: AttemptId, reason: &LossReason) -> bool {
+    match reason {
+        LossReason::Left => false,
+        LossReason::OutOfMemory { attempt: newest, .. } => *newest == attempt,
+        _ => true,
     }
 }
 

@@ -166,6 +166,7 @@ impl Scheduler {
         let wanted = &self.shapes[class.shape].wanted;
         let given = worker.load.given - worker.load.lending;
         worker.capacity.slots >= wanted.slots
+            && worker.is_open()
             && worker.has_reservable(wanted)
             && worker.load.alone == 0
             && given < u64::from(self.config.max_assigned)
@@ -188,7 +189,8 @@ impl Scheduler {
         let wanted = &self.shapes[class.shape].wanted;
         let has_room = |&id: &WorkerId| self.has_room(id, class, rank);
         let is_empty = |&(_, worker): &(WorkerId, &Worker)| worker.seats.is_empty();
-        let able = || self.workers.iter().filter(|(_, worker)| worker.capacity.could_hold(wanted));
+        let in_order = || self.workers.by_load().filter_map(|id| Some((id, self.workers.get(id)?)));
+        let able = || in_order().filter(|(_, worker)| worker.capacity.could_hold(wanted));
         let empty = able().filter(is_empty).map(|(id, _)| id).find(has_room);
         if empty.is_some() || able().any(|(_, worker)| worker.load.lending == 0) {
             return empty;

@@ -14,7 +14,9 @@ impl Scheduler {
             return;
         }
         let Some((surplus, victim)) = self.workers.most_surplus() else { return };
-        let Some(idle) = self.workers.by_load().next() else { return };
+        let is_pressed = |id: &WorkerId| self.workers.get(*id).is_some_and(|worker| worker.pressed);
+        // Those that are not short of memory come first.
+        let Some(idle) = self.workers.by_load().next().filter(|id| !is_pressed(id)) else { return };
         let mut recallable = self.recallable(victim, idle);
         recallable.sort_unstable_by_key(|&(order, _)| core::cmp::Reverse(order));
         let mut wanted = surplus.div_ceil(2);

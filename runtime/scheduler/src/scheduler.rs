@@ -75,6 +75,8 @@ pub struct WorkerOverview {
     pub running: u32,
     /// Bytes of values it holds.
     pub held_bytes: u64,
+    /// Whether it is short of memory.
+    pub pressed: bool,
 }
 
 impl Scheduler {
@@ -128,6 +130,8 @@ impl Scheduler {
             Event::ValueCopied { value, worker } => self.on_value_copied(turn, value, worker),
             Event::SlotLent { worker, attempt } => self.on_slot_lent(worker, attempt),
             Event::SlotReclaimed { worker, attempt } => self.on_slot_reclaimed(worker, attempt),
+            Event::WorkerPressed { worker } => self.on_worker_pressed(turn, worker),
+            Event::WorkerRelieved { worker } => self.on_worker_relieved(worker),
             Event::ReferencesDropped { tasks } => self.on_references_dropped(&tasks),
             Event::CancelRequested { tasks } => self.on_cancel_requested(&tasks),
             Event::JobClosed { job } => self.on_job_closed(turn, job),
@@ -166,6 +170,7 @@ impl Scheduler {
             assigned: small(worker.load.given),
             running: small(worker.load.running),
             held_bytes: u64::try_from(worker.held_bytes).unwrap_or(u64::MAX),
+            pressed: worker.pressed,
         })
     }
 

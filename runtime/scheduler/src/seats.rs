@@ -24,6 +24,8 @@ pub(crate) struct Worker {
     pub(crate) held: BTreeSet<Key>,
     /// Wide enough for the sum of any sizes a worker may claim.
     pub(crate) held_bytes: u128,
+    /// It is short of memory.
+    pub(crate) pressed: bool,
 }
 
 /// The place of one attempt at a worker.
@@ -123,6 +125,7 @@ impl Worker {
             used_named,
             held: BTreeSet::new(),
             held_bytes: 0,
+            pressed: false,
         }
     }
 
@@ -157,8 +160,15 @@ impl Worker {
         }
     }
 
+    /// Slots that may be given out now.
     pub(crate) fn free_slots(&self) -> u64 {
-        u64::from(self.capacity.slots).saturating_sub(self.load.slots)
+        if self.is_open() { u64::from(self.capacity.slots).saturating_sub(self.load.slots) } else { 0 }
+    }
+
+    /// Whether its memory allows for one more attempt. One that has nothing to do always gets one: memory that nobody
+    /// gives back, because an allocator keeps it, must not stop the work.
+    pub(crate) const fn is_open(&self) -> bool {
+        !self.pressed || self.is_quiet()
     }
 
     /// Whether the slots are free; none at all are free of a worker that has more given than slots.

@@ -9,8 +9,20 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources, WorkerId};
 
-/// Orders workers by expected start of one more attempt: expected wait in nanoseconds, then share of slots in use.
-pub(crate) type LoadRank = (u64, u64, WorkerId);
+/// Orders workers by expected start of one more attempt: how willing they are, expected wait in nanoseconds, then share
+/// of slots in use.
+pub(crate) type LoadRank = (Willingness, u64, u64, WorkerId);
+
+/// What a worker makes of one more attempt; the smallest is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Willingness {
+    /// It has free slots.
+    Free,
+    /// It has free slots but is short of memory: it takes one, if nobody else does.
+    Reluctant,
+    /// All its slots are in use, or its memory is.
+    Busy,
+}
 
 /// The joined workers.
 #[derive(Debug, Default)]
@@ -77,7 +89,7 @@ impl Workers {
 
     /// Workers, the one with the earliest expected start first.
     pub(crate) fn by_load(&self) -> impl DoubleEndedIterator<Item = WorkerId> {
-        self.by_load.iter().map(|&(_, _, id)| id)
+        self.by_load.iter().map(|&(.., id)| id)
     }
 
     /// The worker with the largest surplus, and how many slots it is.
@@ -118,6 +130,16 @@ impl Workers {
             seat.movable = false;
         };
         self.update(id, |worker| worker.change_seat(attempt, mark));
+    }
+
+    /// Notes that a worker is short of memory, or no more; says whether that is news.
+    pub(crate) fn set_pressed(&mut self, id: WorkerId, pressed: bool) -> bool {
+        if self.joined.get(&id).is_none_or(|worker| worker.pressed == pressed) {
+            return false;
+        }
+        self.update(id, |worker| worker.pressed = pressed);
+        self.note_gain(id);
+        true
     }
 
     pub(crate) fn hold(&mut self, id: WorkerId, value: Key, size: u64) {
@@ -199,7 +221,12 @@ impl Workers {
 
 fn rank(id: WorkerId, worker: &Worker) -> LoadRank {
     let share = worker.load.slots.saturating_mul(1 << 16) / u64::from(worker.capacity.slots.max(1));
-    (worker.expected_wait(), share, id)
+    let willingness = match worker.free_slots() {
+        0 => Willingness::Busy,
+        _ if worker.pressed => Willingness::Reluctant,
+        _ => Willingness::Free,
+    };
+    (willingness, worker.expected_wait(), share, id)
 }
 
 /// Raises every amount in `largest` to what `capacity` has.

@@ -30,6 +30,8 @@ pub enum FailureKind {
     NoSuchResources,
     /// It was submitted in a way that cannot be carried out (unknown input, number used twice, over a limit).
     Refused,
+    /// Its attempts kept using more memory than their workers have.
+    OutOfMemory,
 }
 
 impl FailureKind {
@@ -54,6 +56,7 @@ impl FailureKind {
             Self::ValueLost => "needs a value that is lost",
             Self::NoSuchResources => "asks for resources no worker has",
             Self::Refused => "was refused",
+            Self::OutOfMemory => "ran out of memory",
         }
     }
 }

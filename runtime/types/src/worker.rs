@@ -1,6 +1,7 @@
 //! What is known and said about workers.
-use crate::ids::WorkerId;
+use crate::ids::{AttemptId, WorkerId};
 use crate::resources::Resources;
+use crate::size::ByteCount;
 use alloc::string::String;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,15 @@ pub enum LossReason {
     Misbehaved(String),
     /// It was asked to go; no task is blamed for that.
     Left,
+    /// It used more memory than it may and ended itself; only its newest attempt is blamed for that.
+    OutOfMemory {
+        /// The attempt that was started last of those that ran.
+        attempt: AttemptId,
+        /// Bytes in use when it gave up.
+        used: u64,
+        /// Bytes it may use.
+        limit: u64,
+    },
 }
 
 impl fmt::Display for LossReason {
@@ -28,6 +38,10 @@ impl fmt::Display for LossReason {
             Self::Silent => write!(f, "nothing was heard from it"),
             Self::Misbehaved(how) => write!(f, "broke the protocol: {how}"),
             Self::Left => write!(f, "left"),
+            Self::OutOfMemory { attempt, used, limit } => {
+                let (used, limit) = (ByteCount(*used), ByteCount(*limit));
+                write!(f, "used {used} of its {limit} of memory; its newest was {attempt}")
+            }
         }
     }
 }
@@ -47,4 +61,6 @@ pub struct WorkerInfo {
     pub running: u32,
     /// Bytes of values it holds.
     pub held_bytes: u64,
+    /// Whether it is short of memory: then it gets an attempt only when it has nothing to do.
+    pub pressed: bool,
 }

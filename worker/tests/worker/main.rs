@@ -1,6 +1,7 @@
 //! Real workers in threads of this process, obeying a master that does exactly what each test says.
 mod lending;
 mod master;
+mod memory;
 mod queue;
 mod running;
 mod session;

@@ -41,13 +41,15 @@ pub(crate) struct FakeMaster {
     endpoint: Endpoint,
     workers: u32,
     pub(crate) value_limit: u64,
+    /// What its workers are told that their process uses. All of them are in one, so it is not looked at.
+    pub(crate) own_memory: fn() -> std::io::Result<u64>,
 }
 
 impl FakeMaster {
     pub(crate) fn new() -> Self {
         let authority = Authority::new().unwrap();
         let endpoint = Endpoint::bind(LOCALHOST, &authority.issue(Role::Master).unwrap()).unwrap();
-        Self { authority, endpoint, workers: 0, value_limit: VALUE_LIMIT }
+        Self { authority, endpoint, workers: 0, value_limit: VALUE_LIMIT, own_memory: || Ok(0) }
     }
 
     pub(crate) fn identity(&self, role: Role) -> Identity {
@@ -56,7 +58,8 @@ impl FakeMaster {
 
     pub(crate) fn config(&self, slots: u32, memory: u64) -> WorkerConfig {
         let (master, identity) = (self.endpoint.local_address(), self.identity(Role::Worker));
-        WorkerConfig { master, identity, slots, memory, named: Box::default(), listen: LOCALHOST, store: None }
+        let (own_memory, named, listen) = (self.own_memory, Box::default(), LOCALHOST);
+        WorkerConfig { master, identity, slots, memory, own_memory, named, listen, store: None }
     }
 
     /// The next who connects, before it is let in.
@@ -107,6 +110,9 @@ pub(crate) enum Said {
     Lent(AttemptId),
     Reclaimed(AttemptId),
     Progress(AttemptId, u64, u64),
+    Pressed,
+    Relieved,
+    OutOfMemory(AttemptId, u64, u64),
 }
 
 /// A worker that was let in.
@@ -245,6 +251,11 @@ impl Worker {
             WorkerToMaster::NotInherited { values } => panic!("no test lets it inherit {values:?}"),
             WorkerToMaster::Lent { attempt } => heard.push_back(Said::Lent(attempt)),
             WorkerToMaster::Reclaimed { attempt } => heard.push_back(Said::Reclaimed(attempt)),
+            WorkerToMaster::Pressed => heard.push_back(Said::Pressed),
+            WorkerToMaster::Relieved => heard.push_back(Said::Relieved),
+            WorkerToMaster::OutOfMemory { attempt, used, limit } => {
+                heard.push_back(Said::OutOfMemory(attempt, used, limit));
+            }
             WorkerToMaster::Progress { reports } => {
                 heard.extend(reports.into_iter().map(|(attempt, done, total)| Said::Progress(attempt, done, total)));
             }

@@ -1,11 +1,12 @@
 //! Peers that go: what they held goes on elsewhere, or is stopped.
-use crate::harness::{Cluster, FakeWorker, within};
-use quiltwork_protocol::MasterToWorker;
-use quiltwork_protocol::master_to_client::End;
-use quiltwork_types::AttemptId;
+use crate::harness::{Cluster, FakeClient, FakeWorker, within};
+use quiltwork_protocol::client_to_master::Question;
+use quiltwork_protocol::master_to_client::{Answer, End};
+use quiltwork_protocol::{MasterToWorker, WorkerToMaster};
+use quiltwork_types::{AttemptId, Chapter};
 
 /// Starts a task on the first worker, then adds a second one.
-async fn two_workers(cluster: &Cluster) -> (FakeWorker, AttemptId, FakeWorker, crate::harness::FakeClient) {
+async fn two_workers(cluster: &Cluster) -> (FakeWorker, AttemptId, FakeWorker, FakeClient) {
     let mut first = cluster.worker_with(7001, 11).await.unwrap();
     let client = cluster.client().await;
     client.submit(0, Vec::new(), Vec::new());
@@ -42,6 +43,51 @@ async fn the_end_of_a_process_counts_although_its_connection_is_silent() {
     assert!(reason.contains("signal 9 (SIGKILL)"), "{reason}");
     let pids: Vec<_> = cluster.master.workers().iter().map(|worker| worker.pid).collect();
     assert_eq!(pids, [22]);
+}
+
+/// Deaths the story of the client's task 0 counts, one number for each worker that was lost.
+async fn deaths(client: &mut FakeClient) -> Vec<u32> {
+    let Answer::Story(Some((_, story))) = client.ask(Question::Story(client.task(0))).await else { panic!("no story") };
+    let deaths = story.iter().filter_map(|entry| match entry.chapter {
+        Chapter::WorkerLost { deaths, .. } => Some(deaths),
+        _ => None,
+    });
+    deaths.collect()
+}
+
+#[tokio::test]
+async fn last_words_about_memory_count_at_once_and_blame_only_the_attempt_they_name() {
+    for is_named in [true, false] {
+        let cluster = Cluster::start();
+        let (mut first, attempt, mut second, mut client) = two_workers(&cluster).await;
+        let named = if is_named { attempt } else { AttemptId { number: 9, ..attempt } };
+        first.say(WorkerToMaster::OutOfMemory { attempt: named, used: 250 << 20, limit: 256 << 20 }, Vec::new());
+        first.finish_inline(attempt, b"too late");
+        let again = second.attempt().await;
+        assert_eq!((again.task, again.number), (attempt.task, attempt.number + 1));
+        let reason = first.peer.closed().await.to_string();
+        assert!(reason.contains("250 MiB of its 256 MiB"), "{reason}");
+        cluster.master.process_ended(11, "exit status 1".to_owned());
+        assert_eq!(deaths(&mut client).await, [u32::from(is_named)]);
+        second.finish_inline(again, b"done");
+        assert_eq!(client.end().await.2.unwrap(), "done");
+    }
+}
+
+/// Who is short of memory, by number.
+async fn pressed(client: &mut FakeClient) -> Vec<bool> {
+    let Answer::Workers(workers) = client.ask(Question::Workers).await else { panic!("another answer") };
+    workers.iter().map(|worker| worker.pressed).collect()
+}
+
+#[tokio::test]
+async fn workers_short_of_memory_are_shown_until_they_are_relieved() {
+    let cluster = Cluster::start();
+    let (first, _, _second, mut client) = two_workers(&cluster).await;
+    for (said, expected) in [(WorkerToMaster::Pressed, [true, false]), (WorkerToMaster::Relieved, [false, false])] {
+        first.say(said, Vec::new());
+        within(async { while pressed(&mut client).await != expected {} }).await;
+    }
 }
 
 /// A process that is killed while it joins: its last words come in after the news of its end.

@@ -3,6 +3,7 @@ mod cancelling;
 mod inheriting;
 mod losing;
 mod placing;
+mod pressing;
 mod publishing;
 mod referencing;
 mod scaling;

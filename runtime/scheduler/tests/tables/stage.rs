@@ -116,6 +116,20 @@ impl Stage {
         self.tell(Event::WorkerLost { worker: WorkerId(worker), reason: crashed() })
     }
 
+    /// The worker says that it used 250 of its 256 MiB and that this was its newest attempt.
+    pub(crate) fn runs_out_of_memory(&mut self, worker: u32, index: u32, number: u32) -> Vec<Action> {
+        let reason = LossReason::OutOfMemory { attempt: attempt(index, number), used: 250 << 20, limit: 256 << 20 };
+        self.tell(Event::WorkerLost { worker: WorkerId(worker), reason })
+    }
+
+    pub(crate) fn presses(&mut self, worker: u32) -> Vec<Action> {
+        self.tell(Event::WorkerPressed { worker: WorkerId(worker) })
+    }
+
+    pub(crate) fn relieves(&mut self, worker: u32) -> Vec<Action> {
+        self.tell(Event::WorkerRelieved { worker: WorkerId(worker) })
+    }
+
     pub(crate) fn drops(&mut self, indexes: &[u32]) -> Vec<Action> {
         self.tell(Event::ReferencesDropped { tasks: indexes.iter().map(|&index| task(index)).collect() })
     }
