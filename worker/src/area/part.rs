@@ -1,6 +1,7 @@
 //! Files nobody looks at yet: written piece by piece, then sealed and given a name, or removed; it decides no name.
 use super::folder::remove;
 use super::format::{HEADER, header};
+use super::spares::Spare;
 use super::{Place, mapping};
 use crate::copies::note_copy;
 use bytes::Bytes;
@@ -78,6 +79,17 @@ impl Draft {
         Ok(Self { part, file, size })
     }
 
+    /// Takes a spare for a payload of so many bytes, unless somebody still maps it.
+    pub(super) fn reuse(Spare(part): Spare, encoding: Encoding, size: u64) -> io::Result<Self> {
+        fs::set_permissions(&part.path, Permissions::from_mode(OPEN))?;
+        let file = OpenOptions::new().read(true).write(true).open(&part.path)?;
+        // Held until it is sealed: who has opened it under its old name finds it locked, or finds that name gone.
+        file.try_lock()?;
+        allocate(&file, size.saturating_add(HEADER as u64))?;
+        file.write_all_at(&header(encoding, size), 0)?;
+        Ok(Self { part, file, size })
+    }
+
     /// Where it is.
     pub(crate) fn place(&self) -> Place {
         self.part.place
@@ -117,21 +129,30 @@ impl Draft {
         Ok(Bytes::from_owner(mapping::map(&self.file)?).slice(HEADER..))
     }
 
-    /// Ends the writing: from now on the file is never changed.
+    /// Ends the writing: from now on the file is not changed as long as anybody holds or maps it.
     ///
     /// # Errors
     /// If the system does not protect it.
     pub(crate) fn seal(self) -> io::Result<Part> {
         self.file.set_permissions(Permissions::from_mode(SEALED))?;
+        if self.part.place == Place::Memory {
+            // For the mapping there may be. Not left to the end of the descriptor, which a child may have inherited.
+            self.file.lock_shared()?;
+        }
         Ok(self.part)
     }
 }
 
-/// Makes the file so long and takes the room for it, where the file system can do that ahead of writing.
+/// Makes the file so long and takes the room for what it did not have, where the file system can do that ahead of
+/// writing.
 fn allocate(file: &File, length: u64) -> io::Result<()> {
+    let has = file.metadata()?.len();
     file.set_len(length)?;
-    let length = i64::try_from(length).expect("the system has made a file of this length");
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
+    if has >= length {
+        return Ok(());
+    }
+    let [from, more] = [has, length - has].map(|bytes| i64::try_from(bytes).expect("the system has made such a file"));
+    match fallocate(file, FallocateFlags::empty(), from, more) {
         Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
         Err(error) => Err(error.into()),
     }
