@@ -1,6 +1,7 @@
 //! Files nobody looks at yet: written piece by piece, then sealed and given a name, or removed; it decides no name.
 use super::folder::remove;
 use super::format::{HEADER, header};
+use super::spares::Spare;
 use super::{Place, mapping};
 use crate::copies::note_copy;
 use bytes::Bytes;
@@ -23,6 +24,7 @@ const SLICES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Part {
     place: Place,
+    /// Empty when it has a name of its own.
     path: PathBuf,
 }
 
@@ -48,14 +50,18 @@ impl Part {
     }
 
     /// Gives it the name under which others find it; what had that name before is gone.
-    pub(super) fn rename(self, path: &Path) -> io::Result<()> {
-        fs::rename(&self.path, path)
+    pub(super) fn rename(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.path.clear();
+        Ok(())
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        remove(&self.path);
+        if !self.path.as_os_str().is_empty() {
+            remove(&self.path);
+        }
     }
 }
 
@@ -73,6 +79,17 @@ impl Draft {
     pub(super) fn create(place: Place, path: PathBuf, encoding: Encoding, size: u64) -> io::Result<Self> {
         let part = Part::at(place, path);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(OPEN).open(&part.path)?;
+        allocate(&file, size.saturating_add(HEADER as u64))?;
+        file.write_all_at(&header(encoding, size), 0)?;
+        Ok(Self { part, file, size })
+    }
+
+    /// Takes a spare for a payload of so many bytes, unless somebody still maps it.
+    pub(super) fn reuse(Spare(part): Spare, encoding: Encoding, size: u64) -> io::Result<Self> {
+        fs::set_permissions(&part.path, Permissions::from_mode(OPEN))?;
+        let file = OpenOptions::new().read(true).write(true).open(&part.path)?;
+        // Held until it is sealed: who has opened it under its old name finds it locked, or finds that name gone.
+        file.try_lock()?;
         allocate(&file, size.saturating_add(HEADER as u64))?;
         file.write_all_at(&header(encoding, size), 0)?;
         Ok(Self { part, file, size })
@@ -125,22 +142,30 @@ impl Draft {
         Ok(Bytes::from_owner(mapping::map(&self.file)?).slice(HEADER..))
     }
 
-    /// Ends the writing: from now on the file is never changed.
+    /// Ends the writing: from now on the file is not changed as long as anybody holds or maps it.
     ///
     /// # Errors
     /// If the system does not protect it.
     pub(crate) fn seal(self) -> io::Result<Part> {
         self.file.set_permissions(Permissions::from_mode(SEALED))?;
+        if self.part.place == Place::Memory {
+            // For the mapping there may be. Not left to the end of the descriptor, which a child may have inherited.
+            self.file.lock_shared()?;
+        }
         Ok(self.part)
     }
 }
 
-/// Makes the file so long and takes the room for it, where the file system can do that ahead of writing.
+/// Makes the file so long and takes the room for what it did not have, where the file system can do that ahead of
+/// writing.
 fn allocate(file: &File, length: u64) -> io::Result<()> {
-    file.set_len(length)?;
-    let length = i64::try_from(length).expect("the system has made a file of this length");
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
-        Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
-        Err(error) => Err(error.into()),
+    let has = file.metadata()?.len();
+    if has >= length {
+        return file.set_len(length);
+    }
+    let signed = |bytes: u64| i64::try_from(bytes).map_err(|_| io::Error::from(ErrorKind::FileTooLarge));
+    match fallocate(file, FallocateFlags::empty(), signed(has)?, signed(length - has)?) {
+        Err(nix::errno::Errno::EOPNOTSUPP) => file.set_len(length),
+        allocated => Ok(allocated?),
     }
 }

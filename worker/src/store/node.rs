@@ -4,6 +4,7 @@
 //! worker holds takes no room and is not counted, until that worker is gone. What does not fit into memory any more moves
 //! to disk. There it is mapped anew for each reader: the system keeps its pages as long as it has room for them.
 mod arriving;
+mod spares;
 mod spill;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use arriving::Arriving;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use spares::Spares;
 use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +35,7 @@ pub(crate) struct NodeStore {
     memory: Room,
     /// None if nothing may be spilled.
     disk: Option<Room>,
+    spares: Spares,
     /// What is mapped of others.
     borrowed: Room,
     /// Held by the one who makes room.
@@ -103,6 +106,7 @@ impl NodeStore {
             values: DashMap::new(),
             memory: Room::new(memory),
             disk: area.disk().map(|_| Room::new(disk)),
+            spares: Spares::new(memory),
             borrowed: Room::new(memory / BORROWED),
             spilling: Mutex::default(),
             clock: AtomicU64::default(),
@@ -187,11 +191,18 @@ impl NodeStore {
     /// Removes a value and its file if `may_go` says so of it. The index is locked until the file is gone, so that it
     /// is not the file of a later one.
     fn remove_if(&self, value: ValueId, may_go: impl FnOnce(&Held) -> bool) {
-        if let Entry::Occupied(entry) = self.values.entry(value)
-            && may_go(entry.get())
-        {
+        let Entry::Occupied(entry) = self.values.entry(value) else { return };
+        if !may_go(entry.get()) {
+            return;
+        }
+        let is_wanted = entry.get().in_memory().is_some_and(|size| self.spares.want(size));
+        let spare = if is_wanted { self.area.set_aside(value, self.worker) } else { None };
+        if spare.is_none() {
             self.area.remove(value, self.worker);
-            entry.remove();
+        }
+        let held = entry.remove();
+        if let (Some(spare), Claim::Own { counted, .. }) = (spare, held.claim) {
+            self.spares.keep(spare, counted);
         }
     }
 }
