@@ -4,6 +4,7 @@
 //! ```text
 //! <job>-<task>-<output>.w<worker>          a sealed value: read-only, whole, never changed
 //! <job>-<task>-<output>.w<worker>.<n>~     being written; nobody else looks at it
+//! <job>-<task>-<output>.c<job>             of the job's client, to be made a worker's
 //!
 //! 0   magic        8 bytes
 //! 8   encoding     8 bytes of tag, 8 bytes of type hash
@@ -12,6 +13,9 @@
 //! ```
 //! Several holders of one value share its bytes: their files are links to one inode, which goes with the last of them.
 mod mapping;
+mod uploads;
+
+pub use uploads::Upload;
 
 use crate::copies::note_copy;
 use bytes::Bytes;

@@ -84,6 +84,9 @@ pub enum TaskError {
     /// The node's area cannot be written, for another reason than room.
     #[error("its result cannot be kept: {0}")]
     StoreBroken(std::io::Error),
+    /// What was to be adopted is not in the node's area.
+    #[error("its bytes are not in the area of its node")]
+    NotWritten,
     /// It was cancelled before it was started.
     #[error("")]
     Cancelled,
@@ -136,6 +139,7 @@ impl TaskError {
             Self::Argument { .. } => FailureKind::BadArgument,
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
             Self::StoreFull { .. } | Self::AreaFull { .. } => FailureKind::StoreFull,
+            Self::NotWritten => FailureKind::ValueLost,
             Self::Cancelled => FailureKind::Cancelled,
         }
     }
@@ -159,6 +163,7 @@ impl TaskError {
             Self::StoreBroken(_) => {
                 "look at the folder of shared memory: is it mounted, and may this user write to it?"
             }
+            Self::NotWritten => "upload the value once more",
             Self::NoThread(_) => "let fewer tasks wait for other tasks at the same time",
         };
         Some(hint.to_owned())

@@ -200,6 +200,11 @@ impl Session {
             MasterToWorker::Inherit { from, heir, values } => {
                 self.desk.on_not_inherited(self.store.inherit(from, heir, values));
             }
+            MasterToWorker::Adopt { values } => values.iter().for_each(|orphan| match self.store.adopt(orphan) {
+                Ok(()) => self.desk.on_copied(orphan.value),
+                Err(error) => self.desk.on_not_adopted(orphan.value, error),
+            }),
+            MasterToWorker::ClearAway { jobs } => jobs.into_iter().for_each(|job| self.store.clear_away(job)),
             MasterToWorker::WorkersLost { workers } => workers.into_iter().for_each(|worker| self.peers.lose(worker)),
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
         }

@@ -7,7 +7,8 @@ pub(crate) use node::NodeStore;
 
 use crate::arguments::Output;
 use crate::failure::TaskError;
-use quiltwork_types::{AttemptId, ValueId, WorkerId};
+use quiltwork_protocol::master_to_worker::Orphan;
+use quiltwork_types::{AttemptId, JobId, ValueId, WorkerId};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A value in a store.
@@ -24,7 +25,7 @@ pub(crate) struct Stored {
 pub(crate) enum Origin {
     /// An attempt here made it. It may never be published, for another attempt may come first.
     Made(AttemptId),
-    /// It was fetched, so it is the published one.
+    /// It was fetched, inherited or adopted, so it is the published one.
     Copied,
 }
 
@@ -57,6 +58,19 @@ pub(crate) trait ValueStore: Send + Sync {
     fn inherit(&self, _from: WorkerId, _heir: WorkerId, _values: Vec<ValueId>) -> Vec<ValueId> {
         Vec::new()
     }
+
+    /// Holds from now on what a client has written into the area of the node, or left there under the names of workers
+    /// that are gone. What there is no room for is removed.
+    ///
+    /// # Errors
+    /// [`TaskError::StoreFull`] if that would be more than may be held, [`TaskError::NotWritten`] if it is not there, or
+    /// another one if it cannot be kept.
+    fn adopt(&self, _orphan: &Orphan) -> Result<(), TaskError> {
+        Err(TaskError::NotWritten)
+    }
+
+    /// Removes from the area of the node what a client that is gone has written there.
+    fn clear_away(&self, _job: JobId) {}
 }
 
 /// How much is held of what may be.
@@ -74,7 +88,10 @@ impl Room {
 
     /// Makes room for a value. Copies can be had again, so they must leave half of the room to results.
     fn reserve(&self, size: u64, origin: Origin) -> Result<(), TaskError> {
-        let limit = if origin == Origin::Copied { self.limit / 2 } else { self.limit };
+        self.reserve_within(size, if origin == Origin::Copied { self.limit / 2 } else { self.limit })
+    }
+
+    fn reserve_within(&self, size: u64, limit: u64) -> Result<(), TaskError> {
         let add = |held: u64| held.checked_add(size).filter(|sum| *sum <= limit);
         match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(_) => Ok(()),

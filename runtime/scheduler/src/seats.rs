@@ -24,6 +24,9 @@ pub(crate) struct Worker {
     pub(crate) held: BTreeSet<Key>,
     /// Wide enough for the sum of any sizes a worker may claim.
     pub(crate) held_bytes: u128,
+    /// Values it was asked to adopt.
+    pub(crate) adopting: BTreeSet<Key>,
+    pub(crate) adopting_bytes: u128,
 }
 
 /// The place of one attempt at a worker.
@@ -123,6 +126,8 @@ impl Worker {
             used_named,
             held: BTreeSet::new(),
             held_bytes: 0,
+            adopting: BTreeSet::new(),
+            adopting_bytes: 0,
         }
     }
 
@@ -155,6 +160,11 @@ impl Worker {
                 change(&mut self.used_named[i], wanted.amount);
             }
         }
+    }
+
+    /// Bytes it holds or is going to hold.
+    pub(crate) const fn claimed_bytes(&self) -> u128 {
+        self.held_bytes + self.adopting_bytes
     }
 
     pub(crate) fn free_slots(&self) -> u64 {

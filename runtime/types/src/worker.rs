@@ -1,5 +1,5 @@
 //! What is known and said about workers.
-use crate::ids::WorkerId;
+use crate::ids::{NodeId, WorkerId};
 use crate::resources::Resources;
 use alloc::string::String;
 use core::fmt;
@@ -39,6 +39,8 @@ pub struct WorkerInfo {
     pub worker: WorkerId,
     /// Its process id on its node.
     pub pid: u32,
+    /// The node whose store of values it shares with the other workers there; none if it keeps its values to itself.
+    pub node: Option<NodeId>,
     /// What it has in total.
     pub capacity: Resources,
     /// Attempts it was given and has not ended.

@@ -8,7 +8,8 @@ use crate::arguments::Output;
 use crate::failure::TaskError;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use quiltwork_types::{AttemptId, ValueId, WorkerId};
+use quiltwork_protocol::master_to_worker::Orphan;
+use quiltwork_types::{AttemptId, JobId, ValueId, WorkerId};
 use std::io::ErrorKind;
 
 /// A store in an area.
@@ -166,6 +167,24 @@ impl ValueStore for NodeStore {
         self.area.remove_all_of(from);
         missing
     }
+
+    fn adopt(&self, Orphan { value, size, formerly }: &Orphan) -> Result<(), TaskError> {
+        let Entry::Vacant(entry) = self.values.entry(*value) else { return Ok(()) };
+        let adopted = self.room.reserve_within(*size, self.room.limit).and_then(|()| {
+            let found = self.area.adopt(*value, *size, formerly, self.worker).map_err(TaskError::StoreBroken);
+            let found = found.and_then(|found| if found { Ok(()) } else { Err(TaskError::NotWritten) });
+            found.inspect_err(|_| self.room.release(*size))
+        });
+        match adopted {
+            Ok(()) => drop(entry.insert(Held::own(Origin::Copied, *size))),
+            Err(_) => self.area.remove_orphan(*value, formerly),
+        }
+        adopted
+    }
+
+    fn clear_away(&self, job: JobId) {
+        self.area.remove_uploads(job);
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +285,41 @@ mod tests {
         assert!(two.inherit(ONE, TWO, vec![value(1)]).is_empty());
         assert_eq!(read(&two, 1).unwrap(), "x");
         assert_eq!(files(folder.path()), 2);
+    }
+
+    /// Writes value 1 as its client does; what a worker is asked then.
+    fn written(store: &NodeStore, payload: &'static [u8]) -> Orphan {
+        let mut upload = store.area.write_upload(JobId(1), Encoding::Raw, payload).unwrap();
+        upload.seal(value(1)).unwrap();
+        upload.leave_to_workers();
+        Orphan { value: value(1), size: payload.len() as u64, formerly: Vec::new() }
+    }
+
+    #[test]
+    fn an_adopted_value_is_held_like_any_other() {
+        let (folder, one, two) = node();
+        let orphan = written(&one, &[7; 60]);
+        one.adopt(&orphan).unwrap();
+        one.adopt(&orphan).unwrap();
+        assert_eq!((one.room.held(), read(&one, 1).unwrap()), (60, Bytes::from_static(&[7; 60])));
+        assert_eq!(two.share(value(1), ONE).unwrap().bytes.len(), 60);
+        let error = two.adopt(&Orphan { value: value(2), ..orphan }).unwrap_err();
+        assert!(matches!(error, TaskError::NotWritten), "{error}");
+        one.remove(value(1));
+        two.remove(value(1));
+        assert_eq!((one.room.held(), two.room.held(), files(folder.path())), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_cannot_be_adopted_is_removed() {
+        let (folder, one, _) = node();
+        put(&one, 2, made(2, 1), &[1; 60]).unwrap();
+        let error = one.adopt(&written(&one, &[7; 60])).unwrap_err();
+        assert!(matches!(error, TaskError::StoreFull { size: 60, held: 60, limit: 100 }), "{error}");
+        assert_eq!((one.room.held(), files(folder.path())), (60, 1));
+        written(&one, b"x");
+        one.clear_away(JobId(1));
+        assert_eq!(files(folder.path()), 1);
     }
 
     #[test]

@@ -104,6 +104,7 @@ pub(crate) enum Said {
     Returned(AttemptId),
     Missing(AttemptId, Vec<(ValueId, WorkerId)>),
     Copied(ValueId),
+    NotAdopted(ValueId, TaskFailure),
     Lent(AttemptId),
     Reclaimed(AttemptId),
     Progress(AttemptId, u64, u64),
@@ -243,6 +244,7 @@ impl Worker {
             WorkerToMaster::InputsMissing { attempt, missing } => heard.push_back(Said::Missing(attempt, missing)),
             WorkerToMaster::Copied { values } => heard.extend(values.into_iter().map(Said::Copied)),
             WorkerToMaster::NotInherited { values } => panic!("no test lets it inherit {values:?}"),
+            WorkerToMaster::NotAdopted { value, failure } => heard.push_back(Said::NotAdopted(value, failure)),
             WorkerToMaster::Lent { attempt } => heard.push_back(Said::Lent(attempt)),
             WorkerToMaster::Reclaimed { attempt } => heard.push_back(Said::Reclaimed(attempt)),
             WorkerToMaster::Progress { reports } => {
