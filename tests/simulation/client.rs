@@ -1,7 +1,9 @@
 //! The simulated client: which tasks it submits, keeps, drops and cancels, and what each of them is going to do.
 use crate::dice::Dice;
 use quiltwork_scheduler::{Event, Outcome};
-use quiltwork_types::{FunctionId, JobId, NamedResource, Resources, TaskId, TaskSpec, ValueId};
+use quiltwork_types::{
+    FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, TaskFailure, TaskId, TaskSpec, ValueId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -100,7 +102,7 @@ impl Client {
 
     /// Sends what is left of its uploads.
     pub(crate) fn finishes_uploads(&mut self) -> Vec<Event> {
-        self.uploading.drain(..).map(|task| Event::ValueUploaded { task, size: 50_000 }).collect()
+        self.uploading.drain(..).map(|task| uploaded(task, 50_000)).collect()
     }
 
     pub(crate) fn drops_everything(&mut self) -> Event {
@@ -108,7 +110,7 @@ impl Client {
     }
 
     pub(crate) fn closes_everything(&mut self) -> Vec<Event> {
-        self.jobs.drain(..).map(|job| Event::JobClosed { job }).collect()
+        self.jobs.drain(..).map(|job| Event::JobClosed { job, node: node_of(job) }).collect()
     }
 
     pub(crate) fn holds(&self, task: TaskId) -> bool {
@@ -179,7 +181,11 @@ impl Client {
 
     fn uploads(&mut self, dice: &mut Dice) -> Vec<Event> {
         let Some(task) = self.uploading.pop() else { return Vec::new() };
-        vec![Event::ValueUploaded { task, size: u64::from(dice.below(100_000)) }]
+        if dice.chance(5) {
+            let failure = Box::new(TaskFailure::new(FailureKind::Refused, task, "simulated"));
+            return vec![Event::UploadFailed { task, failure }];
+        }
+        vec![uploaded(task, u64::from(dice.below(100_000)))]
     }
 
     fn drops(&mut self, dice: &mut Dice, most: u32) -> Vec<Event> {
@@ -200,7 +206,20 @@ impl Client {
         self.jobs.retain(|open| *open != job);
         self.kept.retain(|task| task.job != job);
         self.uploading.retain(|task| task.job != job);
-        vec![Event::JobClosed { job }]
+        vec![Event::JobClosed { job, node: node_of(job) }]
+    }
+}
+
+/// The node of a job's client; every third client is on none.
+pub(crate) fn node_of(job: JobId) -> Option<NodeId> {
+    (!job.0.is_multiple_of(3)).then_some(NodeId(u64::from(job.0 % 2)))
+}
+
+/// A client writes what it uploads into the area of its node, if it is on one, and sends it to the master otherwise.
+fn uploaded(task: TaskId, size: u64) -> Event {
+    match node_of(task.job) {
+        Some(node) => Event::ValueWritten { task, size, node },
+        None => Event::ValueUploaded { task, size },
     }
 }
 

@@ -41,6 +41,10 @@ pub(crate) struct Oracle {
     current: BTreeMap<TaskId, AttemptId>,
     dispatched: BTreeMap<TaskId, u32>,
     values: BTreeMap<TaskId, Held>,
+    /// Size and node of what clients have written.
+    written: BTreeMap<TaskId, (u64, NodeId)>,
+    /// Nodes of clients that are gone, and who was asked to clear up there.
+    to_clear: BTreeMap<JobId, (NodeId, Option<WorkerId>)>,
     /// Workers that died holding a task since its last result.
     deaths: BTreeMap<TaskId, u32>,
 }
@@ -133,13 +137,12 @@ impl Oracle {
             }
             Event::ValueCopied { value, worker } => {
                 let refused = actions.contains(&Action::Free { worker: *worker, value: *value });
-                if let Some(held) = self.values.get_mut(&value.task)
-                    && !refused
-                    && self.joined.contains_key(worker)
-                {
-                    expect!(held.is_available(), "a copy of a value nobody holds was accepted");
-                    held.workers.insert(*worker);
+                if !refused && value.output == 0 && self.joined.contains_key(worker) {
+                    self.learn_copy(value.task, *worker)?;
                 }
+            }
+            Event::ValueWritten { task, size, node } if self.is_upload(*task) => {
+                self.written.entry(*task).or_insert((*size, *node));
             }
             Event::AttemptFinished { worker, attempt, epoch, size, inline, .. }
                 if *epoch == EPOCH && self.leave_place(*worker, *attempt) =>
@@ -152,13 +155,46 @@ impl Oracle {
             Event::AttemptReturned { worker, attempt } | Event::InputsMissing { worker, attempt, .. } => {
                 self.leave_place(*worker, *attempt);
             }
-            Event::JobClosed { job } => {
-                self.closed.insert(*job);
+            Event::JobClosed { job, node } => {
+                if self.closed.insert(*job) {
+                    self.to_clear.extend(node.map(|node| (*job, (node, None))));
+                }
                 self.kept.retain(|task| task.job != *job);
             }
             _ => {}
         }
         Ok(None)
+    }
+
+    fn is_upload(&self, task: TaskId) -> bool {
+        self.specs.get(&task).is_some_and(|spec| spec.function.is_none())
+    }
+
+    /// A worker holds a value that others hold, or one that was to be adopted.
+    fn learn_copy(&mut self, task: TaskId, worker: WorkerId) -> Result<(), String> {
+        let held = self.values.entry(task).or_default();
+        if !held.is_available() {
+            let Some((size, _)) = self.written.get(&task) else {
+                return Err("a copy of a value nobody holds was accepted".into());
+            };
+            held.size = *size;
+        }
+        held.workers.insert(worker);
+        Ok(())
+    }
+
+    /// Who adopts is on the node where the bytes are, and so were all who were asked before; they are gone.
+    fn check_adoption(&self, worker: WorkerId, value: ValueId, size: u64, formerly: &[WorkerId]) -> Result<(), String> {
+        let Some((written, node)) = self.written.get(&value.task) else { return Err("nobody has written it".into()) };
+        expect!(*written == size, "it has {written} bytes");
+        // The last copy of a value may have been elsewhere than the first.
+        let node = formerly.last().map_or(Some(node), |former| self.nodes.get(former));
+        expect!(self.joined.contains_key(&worker) && self.nodes.get(&worker) == node, "it is not on {node:?}");
+        expect!(!self.values.get(&value.task).is_some_and(Held::is_available), "somebody holds it");
+        expect!(!self.forgotten.contains(&value.task), "it is forgotten");
+        let is_gone = |former: &WorkerId| !self.joined.contains_key(former) && self.nodes.get(former) == node;
+        expect!(formerly.iter().all(is_gone), "somebody who was asked before is there");
+        Ok(())
     }
 
     fn learn_spec(&mut self, spec: &TaskSpec) {
@@ -258,13 +294,23 @@ impl Oracle {
             Action::Publish { .. } => Ok(()),
             Action::End { task, outcome } => self.check_end(*task, outcome),
             Action::Free { worker, value } => {
-                let was_held = self.values.get_mut(&value.task).is_some_and(|held| held.workers.remove(worker));
+                let held = self.values.get_mut(&value.task).filter(|_| value.output == 0);
+                let was_held = held.is_some_and(|held| held.workers.remove(worker));
                 let refused = matches!(event, Event::ValueCopied { value: v, worker: w } if v == value && w == worker);
                 expect!(self.joined.contains_key(worker), "the worker is not there");
                 expect!(was_held || refused, "it was not held there");
                 Ok(())
             }
             Action::Inherit { workers, from, heir, .. } => self.check_inheritance(workers, *from, *heir),
+            Action::Adopt { worker, value, size, formerly } => self.check_adoption(*worker, *value, *size, formerly),
+            Action::ClearAway { worker, job } => {
+                let Some((node, asked)) = self.to_clear.get_mut(job) else { return Err("it is open".into()) };
+                let is_there = self.joined.contains_key(worker) && self.nodes.get(worker) == Some(node);
+                expect!(is_there, "there is nothing to clear away");
+                let before = asked.replace(*worker);
+                expect!(!before.is_some_and(|before| self.joined.contains_key(&before)), "{before:?} was asked");
+                Ok(())
+            }
             Action::FreeAtMaster { value } => {
                 let held = self.values.get_mut(&value.task);
                 let was_held = held.is_some_and(|held| std::mem::replace(&mut held.master, false));

@@ -5,7 +5,9 @@ use crate::nonsense::{is_from, nonsense};
 use crate::oracle::Oracle;
 use crate::worker::{EPOCH, Effect, SimWorker, Step};
 use quiltwork_scheduler::{Action, Config, Event, InputSource, Outcome, Scheduler};
-use quiltwork_types::{AttemptId, LossReason, NamedResource, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
+use quiltwork_types::{
+    AttemptId, FailureKind, LossReason, NamedResource, NodeId, Resources, TaskFailure, TaskId, Time, ValueId, WorkerId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ pub(crate) struct World {
     oracle: Oracle,
     client: Client,
     workers: BTreeMap<WorkerId, SimWorker>,
+    /// What clients have written on their nodes.
+    written: BTreeMap<ValueId, NodeId>,
     /// What processes that ended have left on their nodes.
     left: BTreeMap<WorkerId, BTreeSet<ValueId>>,
     /// When the last message of each link arrives, to the worker and from it: a link never reorders.
@@ -65,7 +69,8 @@ impl World {
         let only_poison_kills = dice.chance(25);
         let stays_pressed = dice.chance(50);
         let patience = if dice.chance(30) { Duration::from_millis(20) } else { Duration::ZERO };
-        let config = Config { epoch: EPOCH, seed, resource_patience: patience, ..Config::default() };
+        let adoption_patience = Duration::from_millis(if dice.chance(30) { 5 } else { 200 });
+        let config = Config { epoch: EPOCH, seed, resource_patience: patience, adoption_patience, ..Config::default() };
         let mut world = Self {
             trace,
             now: Time::ZERO,
@@ -73,6 +78,7 @@ impl World {
             oracle: Oracle::new(only_poison_kills),
             client: Client::default(),
             workers: BTreeMap::new(),
+            written: BTreeMap::new(),
             left: BTreeMap::new(),
             links: BTreeMap::new(),
             client_link: Time::ZERO,
@@ -140,7 +146,7 @@ impl World {
         }
         self.start_worker(LARGE)?;
         for event in self.client.finishes_uploads() {
-            self.tell(event)?;
+            self.client_tells(event)?;
         }
         self.run_dry()
     }
@@ -155,6 +161,10 @@ impl World {
         if self.scheduler.task_count() > 0 {
             return Err("records are left although all jobs are closed".into());
         }
+        let is_visited = |node: &NodeId| self.workers.values().any(|worker| worker.node == Some(*node));
+        let written = self.written.iter().filter(|(_, node)| is_visited(node));
+        let written: Vec<_> = written.map(|(value, _)| value.task).collect();
+        self.expect_none(&written, "what clients have written was not cleared away")?;
         let really: Vec<_> = self.workers.values().flat_map(|w| &w.held).map(|value| value.task).collect();
         self.expect_none(&really, "workers really hold values the master has forgotten")
     }
@@ -219,7 +229,20 @@ impl World {
         let at = |wrong| format!("event {}, {event:?}: {wrong}", self.events);
         self.scheduler.check().map_err(at)?;
         self.oracle.judge(&event, &actions, &self.scheduler).map_err(at)?;
+        self.expect_lost(&event).map_err(at)?;
         actions.into_iter().for_each(|action| self.carry_out(action));
+        Ok(())
+    }
+
+    /// Where processes only die and nobody lies, nobody is asked to adopt what is not there while it is somewhere else.
+    fn expect_lost(&self, event: &Event) -> Result<(), String> {
+        let Event::AdoptionFailed { worker, value, failure } = event else { return Ok(()) };
+        let is_judged = self.oracle.only_poison_kills && failure.kind == FailureKind::ValueLost;
+        let node = node_of(*worker);
+        let is_left = |(from, left): (&WorkerId, &BTreeSet<ValueId>)| node_of(*from) == node && left.contains(value);
+        if is_judged && (self.written.get(value).copied() == node || self.left.iter().any(is_left)) {
+            return Err(format!("{value} was not found, but is there"));
+        }
         Ok(())
     }
 
@@ -229,6 +252,8 @@ impl World {
             | Action::Recall { worker, .. }
             | Action::Cancel { worker, .. }
             | Action::Supersede { worker, .. }
+            | Action::Adopt { worker, .. }
+            | Action::ClearAway { worker, .. }
             | Action::Free { worker, .. } => self.send_order(worker, action),
             Action::Inherit { ref workers, .. } => {
                 workers.clone().into_iter().for_each(|worker| self.send_order(worker, action.clone()));
@@ -264,6 +289,11 @@ impl World {
                 worker.held.remove(&value);
             }),
             Action::Inherit { from, heir, values, .. } => self.deliver_inheritance(id, from, heir, &values),
+            Action::Adopt { value, formerly, .. } => self.deliver_adoption(id, value, &formerly),
+            Action::ClearAway { job, .. } => {
+                let node = self.workers.get(&id).and_then(|worker| worker.node);
+                self.written.retain(|value, place| value.task.job != job || Some(*place) != node);
+            }
             other => unreachable!("{other:?} is not for workers"),
         }
     }
@@ -290,6 +320,27 @@ impl World {
             for value in values.iter().filter(|value| !worker.held.contains(value)) {
                 effects.push(Effect::Send(Event::ValueMissing { value: *value, holder: id }));
             }
+        });
+    }
+
+    /// The file is under the name of its client or of a worker that was asked before, whether or not that lives on.
+    fn deliver_adoption(&mut self, id: WorkerId, value: ValueId, formerly: &[WorkerId]) {
+        let Some(node) = self.workers.get(&id).map(|worker| worker.node) else { return };
+        let mut found = self.written.get(&value).copied() == node && self.written.remove(&value).is_some();
+        for former in formerly {
+            let held = self.workers.get_mut(former).map(|worker| &mut worker.held).or(self.left.get_mut(former));
+            found |= held.is_some_and(|held| held.remove(&value));
+        }
+        let kind = if found { FailureKind::StoreFull } else { FailureKind::ValueLost };
+        let has_room = !self.dice.chance(5);
+        self.let_worker(id, |worker, effects| {
+            effects.push(Effect::Send(if found && has_room {
+                worker.held.insert(value);
+                Event::ValueCopied { value, worker: id }
+            } else {
+                let failure = Box::new(TaskFailure::new(kind, value.task, "simulated"));
+                Event::AdoptionFailed { worker: id, value, failure }
+            }));
         });
     }
 
@@ -353,9 +404,17 @@ impl World {
             if let Event::TasksSubmitted { tasks } = &event {
                 tasks.iter().for_each(|spec| self.note_suspect(spec.id));
             }
-            self.tell(event)?;
+            self.client_tells(event)?;
         }
         Ok(())
+    }
+
+    /// A value is written before that is said.
+    fn client_tells(&mut self, event: Event) -> Result<(), String> {
+        if let Event::ValueWritten { task, node, .. } = event {
+            self.written.insert(ValueId::of(task), node);
+        }
+        self.tell(event)
     }
 
     fn note_suspect(&mut self, task: TaskId) {
@@ -466,8 +525,7 @@ impl World {
         let named = [NamedResource { name: "gpu".into(), amount: gpus }];
         let memory = u64::from(self.dice.below(12)) + u64::from(slots);
         let capacity = Resources { slots, memory, named: Box::new(named) };
-        // Every third has no node; the others are on one of two.
-        let node = (!id.0.is_multiple_of(3)).then_some(NodeId(u64::from(id.0 % 2)));
+        let node = node_of(id);
         self.workers.insert(id, SimWorker::new(id, capacity.clone(), node));
         self.tell(Event::WorkerJoined { worker: id, capacity, node })?;
         if !self.troubled && self.stays_pressed { self.tell(Event::WorkerPressed { worker: id }) } else { Ok(()) }
@@ -526,6 +584,11 @@ impl World {
 
 fn ended(how: &str) -> LossReason {
     LossReason::ProcessEnded(how.into())
+}
+
+/// Every third worker has no node; the others are on one of two.
+fn node_of(worker: WorkerId) -> Option<NodeId> {
+    (!worker.0.is_multiple_of(3)).then_some(NodeId(u64::from(worker.0 % 2)))
 }
 
 fn closed() -> LossReason {

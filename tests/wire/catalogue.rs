@@ -34,12 +34,14 @@ macro_rules! list {
 }
 
 list! {
-    ClientToMaster { DefineFunction, Submit, Put, Cancel, Release, ReportMissing, Ask }
+    ClientToMaster { DefineFunction, Submit, Put, UploadFailed, Cancel, Release, ReportMissing, Ask }
     MasterToClient { Ended, WorkersLost, Progress, Answer }
-    MasterToWorker { DefineFunction, Dispatch, Recall, Cancel, Superseded, Free, Inherit, WorkersLost, Shutdown }
+    MasterToWorker {
+        DefineFunction, Dispatch, Recall, Cancel, Superseded, Free, Inherit, Adopt, ClearAway, WorkersLost, Shutdown,
+    }
     WorkerToMaster {
-        Started, Ended, Returned, InputsMissing, Copied, NotInherited, Lent, Reclaimed, Progress, Pressed, Relieved,
-        OutOfMemory,
+        Started, Ended, Returned, InputsMissing, Copied, NotInherited, NotAdopted, Lent, Reclaimed, Progress, Pressed,
+        Relieved, OutOfMemory,
     }
     HelloReply { Welcome, Refused }
     BulkRequest { Fetch, Upload }
@@ -49,8 +51,8 @@ list! {
     RefusalKind { Version, Role, Full }
     You { Client, Worker }
     Argument { Literal, Value, Values, Reference, References }
-    Question { Workers, Story }
-    Answer { Workers, Story }
+    Question { Workers, Story, Holders }
+    Answer { Workers, Story, Holders }
     End { Inline, Stored, Failed }
     Input { Literal, Value, Values, Reference, References }
     Place { Inline, Stored }

@@ -2,7 +2,7 @@
 use bytes::Bytes;
 use quiltwork_protocol::client_to_master::{Argument, Question, SubmittedTask, TaskOptions};
 use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
-use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Place};
+use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Orphan, Place};
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
     Asker, BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient,
@@ -59,13 +59,14 @@ pub(crate) fn hello() -> Hello {
         versions: VersionRange { min: 1, max: 2 },
         build: "quiltwork 0.1.0".to_owned(),
         registry: 0xfeed_beef,
-        purpose: Purpose::Client,
+        purpose: Purpose::Client { node: None },
     }
 }
 
 pub(crate) fn purposes() -> Vec<Purpose> {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 4434));
-    vec![Purpose::Client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)) }]
+    let client = Purpose::Client { node: Some(NodeId(78)) };
+    vec![client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)) }]
 }
 
 pub(crate) fn hello_replies() -> Vec<HelloReply> {
@@ -114,7 +115,8 @@ pub(crate) fn client_to_master() -> Vec<Parcel<ClientToMaster>> {
     vec![
         ClientToMaster::DefineFunction { function: FunctionId(6), name: "count_words".to_owned() }.into(),
         submit(),
-        ClientToMaster::Put { task: task(11), size: 70_000, encoding: Encoding::Raw }.into(),
+        ClientToMaster::Put { task: task(11), size: 70_000, encoding: Encoding::Raw, written: true }.into(),
+        ClientToMaster::UploadFailed { task: task(12), why: "it broke off".to_owned() }.into(),
         ClientToMaster::Cancel { tasks: vec![task(1), task(2)] }.into(),
         ClientToMaster::Release { tasks: vec![task(300)] }.into(),
         ClientToMaster::ReportMissing { value: value(9), holder: WorkerId(5) }.into(),
@@ -152,7 +154,7 @@ pub(crate) fn arguments() -> Vec<Argument> {
 }
 
 pub(crate) fn questions() -> Vec<Question> {
-    vec![Question::Workers, Question::Story(task(9))]
+    vec![Question::Workers, Question::Story(task(9)), Question::Holders(task(10))]
 }
 
 pub(crate) fn master_to_client() -> Vec<Parcel<MasterToClient>> {
@@ -177,6 +179,7 @@ pub(crate) fn answers() -> Vec<Answer> {
     let info = WorkerInfo {
         worker: WorkerId(5),
         pid: 4321,
+        node: Some(NodeId(77)),
         capacity: resources(),
         assigned: 6,
         running: 2,
@@ -184,7 +187,11 @@ pub(crate) fn answers() -> Vec<Answer> {
         pressed: true,
     };
     let entry = StoryEntry { at: Time(1_000_000), chapter: Chapter::Queued };
-    vec![Answer::Workers(vec![info]), Answer::Story(Some((TaskState::Running, vec![entry])))]
+    vec![
+        Answer::Workers(vec![info]),
+        Answer::Story(Some((TaskState::Running, vec![entry]))),
+        Answer::Holders { master: true, workers: vec![WorkerId(5), WorkerId(6)] },
+    ]
 }
 
 pub(crate) fn master_to_worker() -> Vec<Parcel<MasterToWorker>> {
@@ -196,6 +203,9 @@ pub(crate) fn master_to_worker() -> Vec<Parcel<MasterToWorker>> {
         MasterToWorker::Superseded { attempts: vec![attempt(3, 4)] }.into(),
         MasterToWorker::Free { values: vec![value(9)] }.into(),
         MasterToWorker::Inherit { from: WorkerId(5), heir: WorkerId(6), values: vec![value(9)] }.into(),
+        MasterToWorker::Adopt { values: vec![Orphan { value: value(9), size: 70_000, formerly: vec![WorkerId(5)] }] }
+            .into(),
+        MasterToWorker::ClearAway { jobs: vec![JobId(3), JobId(4)] }.into(),
         MasterToWorker::WorkersLost { workers: vec![WorkerId(5)] }.into(),
         MasterToWorker::Shutdown.into(),
     ]
@@ -249,6 +259,7 @@ pub(crate) fn worker_to_master() -> Vec<Parcel<WorkerToMaster>> {
         WorkerToMaster::InputsMissing { attempt: attempt(1, 2), missing: vec![(value(9), WorkerId(5))] }.into(),
         WorkerToMaster::Copied { values: vec![value(9)] }.into(),
         WorkerToMaster::NotInherited { values: vec![value(9)] }.into(),
+        WorkerToMaster::NotAdopted { value: value(9), failure: failure() }.into(),
         WorkerToMaster::Lent { attempt: attempt(1, 2) }.into(),
         WorkerToMaster::Reclaimed { attempt: attempt(1, 2) }.into(),
         WorkerToMaster::Progress { reports: vec![(attempt(1, 2), 50, 1000)] }.into(),

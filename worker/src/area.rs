@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! /dev/shm/…/0/<job>-<task>-<output>.w<worker>     in memory
+//! /dev/shm/…/0/<job>-<task>-<output>.c<job>        of the job's client, to be made a worker's
 //! /dev/shm/…/0/spare/                              files whose values are gone, for others
 //! /dev/shm/…/0/disk                                a link to the folder on disk, if there is one
 //!     /tmp/…/0/<job>-<task>-<output>.w<worker>     on disk
@@ -15,9 +16,11 @@ mod mapping;
 mod part;
 mod spares;
 mod spill;
+mod uploads;
 
 pub(crate) use part::{Draft, Part};
 pub(crate) use spares::{SMALLEST_SPARE, Spare};
+pub use uploads::Upload;
 
 use crate::copies::note_copy;
 use bytes::Bytes;

@@ -216,6 +216,15 @@ impl Desk {
         self.wake_session(&mut state);
     }
 
+    /// A value could not be adopted.
+    pub(crate) fn on_not_adopted(&self, value: ValueId, error: TaskError) {
+        // Nobody has tried to make it.
+        let failure = error.into_failure(AttemptId { task: value.task, number: 0 }, "");
+        let mut state = self.lock();
+        state.reports.not_adopted(value, failure);
+        self.wake_session(&mut state);
+    }
+
     /// Values this worker was to inherit were not there.
     pub(crate) fn on_not_inherited(&self, values: Vec<ValueId>) {
         if !values.is_empty() {

@@ -74,6 +74,9 @@ pub enum TaskError {
     /// The node's area cannot be written, for another reason than room.
     #[error("its result cannot be kept: {0}")]
     StoreBroken(std::io::Error),
+    /// What was to be adopted is not in the node's area.
+    #[error("its bytes are not in the area of its node")]
+    NotWritten,
     /// It was cancelled before it was started.
     #[error("")]
     Cancelled,
@@ -155,6 +158,7 @@ impl TaskError {
             Self::Argument { .. } => FailureKind::BadArgument,
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
             Self::StoreFull { .. } => FailureKind::StoreFull,
+            Self::NotWritten => FailureKind::ValueLost,
             Self::Cancelled => FailureKind::Cancelled,
         }
     }
@@ -180,6 +184,7 @@ impl TaskError {
             Self::StoreBroken(_) => {
                 "look at the folders for values: are they mounted, and may this user write to them?"
             }
+            Self::NotWritten => "upload the value once more",
             Self::NoThread(_) => "let fewer tasks wait for other tasks at the same time",
         };
         Some(hint.to_owned())

@@ -34,7 +34,7 @@ mod slots;
 mod store;
 mod threads;
 
-pub use area::Area;
+pub use area::{Area, Upload};
 pub use arguments::{Argument, Arguments, Output};
 pub use block_on::block_on;
 pub use config::{Share, WorkerConfig};

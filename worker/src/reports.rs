@@ -2,7 +2,7 @@
 use crate::executor::Ending;
 use quiltwork_protocol::Parcel;
 use quiltwork_protocol::worker_to_master::{AttemptEnd, WorkerToMaster};
-use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Epoch, TaskFailure, ValueId, WorkerId};
 use std::collections::{HashMap, HashSet};
 
 /// The most ends in one message: with the longest failure texts it stays below the limit of a message head.
@@ -15,6 +15,7 @@ pub(crate) struct Reports {
     lendings: Vec<(AttemptId, Lending)>,
     copied: Vec<ValueId>,
     not_inherited: Vec<ValueId>,
+    not_adopted: Vec<(ValueId, TaskFailure)>,
     ended: Vec<(AttemptId, Ending)>,
     returned: Vec<AttemptId>,
     lacking: Vec<(AttemptId, Vec<(ValueId, WorkerId)>)>,
@@ -50,6 +51,10 @@ impl Reports {
         self.not_inherited.extend(values);
     }
 
+    pub(crate) fn not_adopted(&mut self, value: ValueId, failure: TaskFailure) {
+        self.not_adopted.push((value, failure));
+    }
+
     pub(crate) fn ended(&mut self, attempt: AttemptId, ending: Ending) {
         self.ended.push((attempt, ending));
     }
@@ -71,11 +76,13 @@ impl Reports {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { started, lendings, copied, not_inherited, ended, returned, lacking, progress, pressed } = self;
+        let Self { started, lendings, copied, not_inherited, not_adopted, ended, returned, lacking, progress, pressed } =
+            self;
         started.is_empty()
             && lendings.is_empty()
             && copied.is_empty()
             && not_inherited.is_empty()
+            && not_adopted.is_empty()
             && ended.is_empty()
             && returned.is_empty()
             && lacking.is_empty()
@@ -87,8 +94,18 @@ impl Reports {
     /// said to lend, and a copy is known before the attempt that needed it is forgotten. Of an attempt that has ended
     /// nothing but its end is said.
     pub(crate) fn take(&mut self, epoch: Epoch) -> Vec<Parcel<WorkerToMaster>> {
-        let Self { mut started, lendings, copied, not_inherited, ended, returned, lacking, mut progress, pressed } =
-            std::mem::take(self);
+        let Self {
+            mut started,
+            lendings,
+            copied,
+            not_inherited,
+            not_adopted,
+            ended,
+            returned,
+            lacking,
+            mut progress,
+            pressed,
+        } = std::mem::take(self);
         let gone: HashSet<AttemptId> = ended.iter().map(|(attempt, _)| *attempt).collect();
         started.retain(|attempt| !gone.contains(attempt));
         progress.retain(|attempt, _| !gone.contains(attempt));
@@ -111,6 +128,9 @@ impl Reports {
         }
         if !not_inherited.is_empty() {
             parcels.push(WorkerToMaster::NotInherited { values: not_inherited }.into());
+        }
+        for (value, failure) in not_adopted {
+            parcels.push(WorkerToMaster::NotAdopted { value, failure }.into());
         }
         push_ends(epoch, ended, &mut parcels);
         if !returned.is_empty() {

@@ -257,6 +257,14 @@ impl Session {
                     self.serving.lose(worker);
                 }
             }
+            MasterToWorker::Adopt { values } => {
+                values.iter().for_each(|orphan| match self.store.adopt(orphan) {
+                    Ok(()) => self.desk.on_copied(orphan.value),
+                    Err(error) => self.desk.on_not_adopted(orphan.value, error),
+                });
+                self.stirred.notify_one();
+            }
+            MasterToWorker::ClearAway { jobs } => jobs.into_iter().for_each(|job| self.store.clear_away(job)),
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))

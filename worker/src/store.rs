@@ -8,7 +8,8 @@ pub(crate) use node::NodeStore;
 
 use crate::arguments::Output;
 use crate::failure::TaskError;
-use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use quiltwork_protocol::master_to_worker::Orphan;
+use quiltwork_types::{AttemptId, Encoding, JobId, ValueId, WorkerId};
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub(crate) struct Stored {
 pub(crate) enum Origin {
     /// An attempt here made it. It may never be published, for another attempt may come first.
     Made(AttemptId),
-    /// It was fetched, so it is the published one.
+    /// It was fetched, inherited or adopted, so it is the published one.
     Copied,
 }
 
@@ -89,6 +90,19 @@ pub(crate) trait ValueStore: Send + Sync {
     fn inherit(&self, _from: WorkerId, _heir: WorkerId, _values: Vec<ValueId>) -> Vec<ValueId> {
         Vec::new()
     }
+
+    /// Holds from now on what a client has written into the area of the node, or left there under the names of workers
+    /// that are gone. What there is no room for is removed.
+    ///
+    /// # Errors
+    /// [`TaskError::StoreFull`] if that would be more than may be held, [`TaskError::NotWritten`] if it is not there, or
+    /// another one if it cannot be kept.
+    fn adopt(&self, _orphan: &Orphan) -> Result<(), TaskError> {
+        Err(TaskError::NotWritten)
+    }
+
+    /// Removes from the area of the node what a client that is gone has written there.
+    fn clear_away(&self, _job: JobId) {}
 }
 
 /// A value that comes in pieces. Dropping it before it is whole leaves nothing and gives the room back.

@@ -9,7 +9,6 @@ use quiltwork_protocol::{
     BUILD, ClientToMaster, Hello, MasterToClient, Parcel, Purpose, RefusalKind, VersionRange, You,
 };
 use quiltwork_transport::{ConnectError, Connection, Endpoint, JoinError, Link, LinkReceiver, Role, WorkerPool, join};
-use quiltwork_types::{FailureKind, TaskFailure};
 use quiltwork_worker::Area;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -98,7 +97,10 @@ async fn connect(ticket: &Ticket) -> Result<(Io, LinkReceiver<MasterToClient>)> 
     })?;
     let registry = quiltwork_worker::registry_hash();
     let build = BUILD.to_owned();
-    let hello = Hello { versions: VersionRange::OURS, build, registry, purpose: Purpose::Client };
+    // Somebody else's folder, or none: then this client is not on the ticket's node.
+    let area = ticket.area.as_deref().and_then(|folder| Area::open(folder).ok());
+    let purpose = Purpose::Client { node: area.as_ref().map(Area::node) };
+    let hello = Hello { versions: VersionRange::OURS, build, registry, purpose };
     let (welcome, link) = join(connection.clone(), hello).await.map_err(|error| match error {
         JoinError::Silent | JoinError::Lost(_) | JoinError::Refused(RefusalKind::Full, _) => {
             Error::Connect(problem(&error))
@@ -112,10 +114,9 @@ async fn connect(ticket: &Ticket) -> Result<(Io, LinkReceiver<MasterToClient>)> 
         warn!("the cluster was built with other tasks than this program: tasks it does not know will fail");
     }
     let Link { sender, receiver } = link;
-    let shared = Arc::new(Shared::new(job, welcome.value_limit, sender, WorkerPool::new(endpoint.clone())));
-    // Somebody else's folder, or none: then this client is not on the ticket's node.
-    let area = ticket.area.as_deref().and_then(|folder| Area::open(folder).ok());
-    let peers = Arc::new(Peers::new(connection.clone(), Arc::clone(&shared), area));
+    let workers = WorkerPool::new(endpoint.clone());
+    let shared = Arc::new(Shared::new(job, welcome.value_limit, sender, workers, area));
+    let peers = Arc::new(Peers::new(connection.clone(), Arc::clone(&shared)));
     let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));
     Ok((Io { shared, endpoint, connection, peers, uploads }, receiver))
 }
@@ -173,10 +174,9 @@ impl Io {
             shared.sender.flushed().await;
             if let Err(error) = connection.upload(task, &bytes).await {
                 debug!(%task, %error, "an upload failed");
-                let message = format!("its bytes could not be brought to the master: {error}");
-                shared.fail(task, TaskFailure::new(FailureKind::Refused, task, message));
-                // Who needs the value would wait for it for ever.
-                shared.errands.cancel(task);
+                // Who needs the value would wait for it for ever. If the link is lost, nobody waits any more.
+                let message = ClientToMaster::UploadFailed { task, why: error.to_string() };
+                drop(shared.sender.send(&Parcel::bare(message)).await);
             }
             shared.errands.on_uploaded(bytes.len());
         });

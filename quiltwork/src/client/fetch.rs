@@ -5,7 +5,7 @@ use bytes::Bytes;
 use quiltwork_protocol::{ClientToMaster, Holder, Parcel};
 use quiltwork_transport::{BulkError, Connection};
 use quiltwork_types::{Encoding, FailureKind, TaskFailure, ValueId, WorkerId};
-use quiltwork_worker::{Area, note_copy};
+use quiltwork_worker::note_copy;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -16,8 +16,6 @@ const FETCHES_AT_ONCE: usize = 16;
 /// Connections to whoever holds values.
 pub(super) struct Peers {
     master: Connection,
-    /// The values of this client's node.
-    area: Option<Area>,
     shared: Arc<Shared>,
     fetches: Semaphore,
 }
@@ -32,8 +30,8 @@ enum Found {
 }
 
 impl Peers {
-    pub(super) fn new(master: Connection, shared: Arc<Shared>, area: Option<Area>) -> Self {
-        Self { master, area, shared, fetches: Semaphore::new(FETCHES_AT_ONCE) }
+    pub(super) fn new(master: Connection, shared: Arc<Shared>) -> Self {
+        Self { master, shared, fetches: Semaphore::new(FETCHES_AT_ONCE) }
     }
 
     /// Fetches the cell's value from where the master says it is. If nobody has it, the master is told, and the cell
@@ -80,7 +78,7 @@ impl Peers {
 
     /// What a worker of this node holds is here already.
     fn map(&self, value: ValueId, holders: &[Holder]) -> Option<(Encoding, Bytes)> {
-        let area = self.area.as_ref()?;
+        let area = self.shared.area.as_ref()?;
         holders.iter().find_map(|holder| match holder {
             Holder::Worker { worker, .. } => area.map(value, *worker).ok().flatten(),
             Holder::Master => None,

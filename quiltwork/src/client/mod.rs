@@ -13,6 +13,7 @@ mod session;
 mod story;
 mod submission;
 mod ticket;
+mod upload;
 
 pub use completed::{AsCompleted, as_completed};
 pub use handle::{Handle, HandleFuture};
@@ -151,7 +152,7 @@ impl Client {
     pub async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         match self.ask(Question::Workers).await? {
             Answer::Workers(workers) => Ok(workers),
-            other @ Answer::Story(_) => Err(wrong_answer(&other)),
+            other => Err(wrong_answer(&other)),
         }
     }
 
@@ -167,7 +168,7 @@ impl Client {
                 let problem = Problem::new(format!("the master knows nothing of {task}"));
                 Err(Error::Graph(problem.with_hint("ask the client that submitted it")))
             }
-            other @ Answer::Workers(_) => Err(wrong_answer(&other)),
+            other => Err(wrong_answer(&other)),
         }
     }
 

@@ -9,6 +9,7 @@ use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
 use quiltwork_protocol::{ClientToMaster, MasterToClient, Parcel};
 use quiltwork_transport::{LinkSender, PushError, WorkerPool};
 use quiltwork_types::{JobId, TaskFailure, TaskId};
+use quiltwork_worker::Area;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -96,6 +97,8 @@ pub(super) struct Shared {
     pub(super) errands: Errands,
     /// The ways to the workers that hold values.
     pub(super) workers: WorkerPool,
+    /// The values of this client's node.
+    pub(super) area: Option<Area>,
     /// The I/O thread.
     thread: ThreadId,
     register: Mutex<Register>,
@@ -113,7 +116,13 @@ pub(super) struct Register {
 
 impl Shared {
     /// To be made on the I/O thread.
-    pub(super) fn new(job: JobId, value_limit: u64, sender: LinkSender<ClientToMaster>, workers: WorkerPool) -> Self {
+    pub(super) fn new(
+        job: JobId,
+        value_limit: u64,
+        sender: LinkSender<ClientToMaster>,
+        workers: WorkerPool,
+        area: Option<Area>,
+    ) -> Self {
         Self {
             job,
             value_limit,
@@ -121,6 +130,7 @@ impl Shared {
             outgoing: Mutex::default(),
             errands: Errands::default(),
             workers,
+            area,
             thread: std::thread::current().id(),
             register: Mutex::default(),
         }

@@ -1,7 +1,7 @@
 //! From calls to messages: numbers tasks and functions, moves large literals out of the way, cuts parcels of a handy size.
 use super::cell::Cell;
-use super::errands::Upload;
 use super::session::{Reference, Shared};
+use super::upload::Cargo;
 use crate::argument::{Form, Source};
 use crate::call::{Call, NamedArgument};
 use crate::error::{Error, Problem, Result};
@@ -114,9 +114,7 @@ pub(super) fn check_size(size: usize, limit: u64, what: impl FnOnce() -> String)
 /// the same order.
 pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result<Vec<Arc<Cell>>> {
     let Batch { mut calls, large } = batch;
-    if !large.is_empty() {
-        shared.errands.wait_for_room();
-    }
+    let large: Vec<_> = large.into_iter().map(|literal| Cargo::load(shared, literal)).collect();
     let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     let first_put = outgoing.number(shared, large.len() + calls.len())?;
     let puts = u32::try_from(large.len()).expect("no more than were numbered");
@@ -129,7 +127,7 @@ pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result
     });
     let cells: Vec<_> = cells.collect();
     shared.expect(&cells)?;
-    let sent = put_all(shared, first_put, large).and_then(|()| {
+    let sent = announce_all(shared, first_put, large).and_then(|()| {
         let mut parcels = Parcels::new(shared, first_put, first);
         for (index, call) in (0..).zip(calls) {
             let function = outgoing.define(shared, call.function)?;
@@ -148,28 +146,23 @@ pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result
     Ok(cells)
 }
 
-/// Announces a value and has it uploaded; its cell ends when the master has it.
+/// Brings a value into the cluster; its cell ends when somebody there holds it.
 pub(super) fn put(shared: &Arc<Shared>, encoding: Encoding, bytes: Bytes) -> Result<Arc<Cell>> {
     check_size(bytes.len(), shared.value_limit, || "the value".to_owned())?;
-    shared.errands.wait_for_room();
+    let cargo = Cargo::load(shared, (encoding, bytes));
     let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     let task = outgoing.number(shared, 1)?;
     let cell = Arc::new(Cell::new(task, "put", None));
     shared.expect(std::slice::from_ref(&cell))?;
-    if let Err(error) = put_all(shared, task, vec![(encoding, bytes)]) {
+    if let Err(error) = cargo.announce(shared, task) {
         shared.forget(std::slice::from_ref(&cell));
         return Err(error);
     }
     Ok(cell)
 }
 
-fn put_all(shared: &Shared, first: TaskId, values: Vec<(Encoding, Bytes)>) -> Result<()> {
-    for (index, (encoding, bytes)) in (0..).zip(values) {
-        let task = task_of(first, index);
-        shared.say(&Parcel::bare(ClientToMaster::Put { task, size: bytes.len() as u64, encoding }))?;
-        shared.errands.upload(Upload { task, bytes });
-    }
-    Ok(())
+fn announce_all(shared: &Shared, first: TaskId, values: Vec<Cargo>) -> Result<()> {
+    (0..).zip(values).try_for_each(|(index, value)| value.announce(shared, task_of(first, index)))
 }
 
 impl Outgoing {

@@ -9,6 +9,7 @@ use quiltwork_types::{Encoding, Epoch, ValueId};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -45,6 +46,11 @@ pub(crate) fn encoded<T: Serialize>(value: &T) -> (Encoding, Bytes) {
 impl FakeMaster {
     /// Serves one client.
     pub(crate) fn start() -> Self {
+        Self::on_node_of(None)
+    }
+
+    /// Serves one client whose node has this area.
+    pub(crate) fn on_node_of(area: Option<&Path>) -> Self {
         let authority = Authority::new().unwrap();
         let (values, (hears, heard)) = (Values::default(), mpsc::channel());
         let ((uploaded, uploads), (links, link)) = (mpsc::channel(), mpsc::channel());
@@ -53,7 +59,8 @@ impl FakeMaster {
         let address =
             serve(identity, move |connection| serve_link(connection, bulk.clone(), hears.clone(), links.clone()));
         let client = authority.issue(Role::Client).unwrap();
-        let ticket = quiltwork::Ticket { master: address, identity: client, area: None }.to_string();
+        let ticket =
+            quiltwork::Ticket { master: address, identity: client, area: area.map(Path::to_owned) }.to_string();
         Self { ticket, authority, heard, uploads, link, speaker: None, values }
     }
 

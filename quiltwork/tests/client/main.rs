@@ -3,6 +3,7 @@ mod fake_master;
 mod fetching;
 mod handles;
 mod submitting;
+mod writing;
 
 #[quiltwork::task]
 fn add(a: u64, b: u64) -> u64 {

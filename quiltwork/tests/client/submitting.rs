@@ -124,7 +124,7 @@ fn a_large_literal_is_uploaded_and_released_once_its_consumer_is_named() {
     let text = "x".repeat(INLINE_LIMIT + 1);
     let handle = client.submit(length(&*text));
     let (encoding, bytes) = encoded(&text);
-    let put = ClientToMaster::Put { task: task(0), size: bytes.len() as u64, encoding };
+    let put = ClientToMaster::Put { task: task(0), size: bytes.len() as u64, encoding, written: false };
     assert_eq!(master.hear().0, put);
     let (tasks, payloads) = master.hear_tasks();
     assert_eq!((tasks[0].task, &*tasks[0].arguments), (task(1), &[value(0)][..]));

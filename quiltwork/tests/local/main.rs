@@ -9,6 +9,7 @@ mod spill;
 mod starts;
 mod store;
 mod tasks;
+mod uploads;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each test counts the processes and threads of this process; another one beside it would be counted too.
     arguments.test_threads = Some(1);
-    let trials = [starts::trials(), losses::trials(), store::trials(), spill::trials(), endings::trials()];
+    let trials =
+        [starts::trials(), losses::trials(), store::trials(), spill::trials(), uploads::trials(), endings::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

@@ -24,14 +24,14 @@ pub(crate) fn assignment(
     record: &TaskRecord,
     sources: &[InputSource],
     payloads: &Payloads,
-    address: impl Fn(WorkerId) -> Option<SocketAddr>,
+    way: impl Fn(WorkerId) -> Option<Way>,
 ) -> (Assignment, Vec<Bytes>) {
     let holders = if record.mentions() > MANY_INPUTS { 1 } else { HOLDERS };
     let literals = record.arguments.iter().filter(|argument| matches!(argument, StoredArgument::Literal(..))).count();
     let mut builder = Builder {
         sources: Sources::new(sources),
         payloads,
-        address,
+        way,
         holders,
         inline_room: DISPATCH_PAYLOADS.saturating_sub(literals),
         inline_bytes: INLINE_BUDGET,
@@ -50,30 +50,37 @@ pub(crate) fn assignment(
     (assignment, builder.out)
 }
 
-/// Names up to `limit` of the places where a value is; the master itself if no worker has it.
-pub(crate) fn holders(
-    source: &InputSource,
-    limit: usize,
-    address: impl Fn(WorkerId) -> Option<SocketAddr>,
-) -> Vec<Holder> {
+/// How somebody reaches a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    /// Where it serves values.
+    pub(crate) address: SocketAddr,
+    /// Whether it is on the same node, so that its values need not travel.
+    pub(crate) is_near: bool,
+}
+
+/// Names up to `limit` of the places where a value is, near ones first; the master itself if no worker has it.
+pub(crate) fn holders(source: &InputSource, limit: usize, way: impl Fn(WorkerId) -> Option<Way>) -> Vec<Holder> {
     if source.workers.is_empty() {
         return vec![Holder::Master];
     }
-    let known = source.workers.iter().filter_map(|worker| Some((*worker, address(*worker)?)));
-    known.take(limit).map(|(worker, address)| Holder::Worker { worker, address }).collect()
+    let ways: Vec<_> = source.workers.iter().filter_map(|worker| Some((*worker, way(*worker)?))).collect();
+    let (near, far): (Vec<_>, Vec<_>) = ways.into_iter().partition(|(_, way)| way.is_near);
+    let nearest = near.into_iter().chain(far).take(limit);
+    nearest.map(|(worker, Way { address, .. })| Holder::Worker { worker, address }).collect()
 }
 
 struct Builder<'a, F> {
     sources: Sources<'a>,
     payloads: &'a Payloads,
-    address: F,
+    way: F,
     holders: usize,
     inline_room: usize,
     inline_bytes: usize,
     out: Vec<Bytes>,
 }
 
-impl<F: Fn(WorkerId) -> Option<SocketAddr>> Builder<'_, F> {
+impl<F: Fn(WorkerId) -> Option<Way>> Builder<'_, F> {
     fn input(&mut self, argument: &StoredArgument) -> Input {
         match argument {
             StoredArgument::Literal(encoding, bytes) => {
@@ -97,7 +104,7 @@ impl<F: Fn(WorkerId) -> Option<SocketAddr>> Builder<'_, F> {
         let place = if self.inline(value) {
             Place::Inline
         } else {
-            Place::Stored { size: source.size, holders: holders(source, self.holders, &self.address) }
+            Place::Stored { size: source.size, holders: holders(source, self.holders, &self.way) }
         };
         InputValue { value, encoding, place }
     }
@@ -182,8 +189,26 @@ mod tests {
         }
     }
 
-    fn address(worker: WorkerId) -> Option<SocketAddr> {
-        (worker.0 < 10).then(|| SocketAddr::from(([127, 0, 0, 1], 4000 + u16::try_from(worker.0).unwrap())))
+    fn address(worker: WorkerId) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 4000 + u16::try_from(worker.0).unwrap()))
+    }
+
+    /// Workers below 10 are there; of these, those from 8 on are near.
+    fn way(worker: WorkerId) -> Option<Way> {
+        (worker.0 < 10).then(|| Way { address: address(worker), is_near: worker.0 >= 8 })
+    }
+
+    #[test]
+    fn those_on_the_same_node_are_named_first() {
+        let held = source(0, &[1, 2, 77, 8, 3, 9]);
+        let named: Vec<_> = holders(&held, 4, way)
+            .into_iter()
+            .map(|holder| match holder {
+                Holder::Worker { worker, .. } => worker.0,
+                Holder::Master => panic!("the master does not hold it"),
+            })
+            .collect();
+        assert_eq!(named, [8, 9, 1, 2]);
     }
 
     const ATTEMPT: AttemptId = AttemptId { task: TaskId { job: JOB, index: 99 }, number: 2 };
@@ -201,9 +226,9 @@ mod tests {
             StoredArgument::Values([value(0), value(2), value(0)].into()),
         ]);
         let sources = [source(1, &[3, 77]), source(0, &[]), source(2, &[])];
-        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, address);
+        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, way);
 
-        let holders = vec![Holder::Worker { worker: WorkerId(3), address: address(WorkerId(3)).unwrap() }];
+        let holders = vec![Holder::Worker { worker: WorkerId(3), address: address(WorkerId(3)) }];
         assert_eq!(assignment.inputs[0].values()[0].place, Place::Stored { size: 1001, holders });
         let places: Vec<_> = assignment.inputs[2].values().iter().map(|input| input.place.clone()).collect();
         let at_master = Place::Stored { size: 1002, holders: vec![Holder::Master] };
@@ -222,7 +247,7 @@ mod tests {
             StoredArgument::Values((0..count).map(value).collect()),
         ]);
         let sources: Vec<_> = (0..count).map(|index| source(index, &[])).collect();
-        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, address);
+        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, way);
         assert_eq!(out.len(), DISPATCH_PAYLOADS);
         let stored = assignment.inputs[1].values().iter().filter(|input| input.place != Place::Inline).count();
         assert_eq!(stored, 6);

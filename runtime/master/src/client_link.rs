@@ -11,7 +11,7 @@ use actix::prelude::*;
 use quiltwork_protocol::client_to_master::{Argument, Question};
 use quiltwork_protocol::{ClientToMaster, MasterToClient, Parcel};
 use quiltwork_transport::{Connection, Link, LinkReceiver, LinkSender, PushError};
-use quiltwork_types::{JobId, TaskId};
+use quiltwork_types::{JobId, NodeId, TaskId};
 use std::rc::Rc;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
@@ -30,7 +30,7 @@ impl ClientLink {
     pub(crate) fn start_on(
         link: Link<MasterToClient, ClientToMaster>,
         connection: Connection,
-        job: JobId,
+        (job, node): (JobId, Option<NodeId>),
         host: &Host,
         place: OwnedSemaphorePermit,
     ) {
@@ -41,6 +41,7 @@ impl ClientLink {
                 connection: connection.clone(),
                 functions: Translation::default(),
                 outbox: Outbox::default(),
+                node,
                 to_tell: false,
             };
             let announced = Rc::new(Notify::new());
@@ -139,7 +140,9 @@ fn foreign_task(job: JobId, message: &ClientToMaster) -> Option<TaskId> {
         }),
         ClientToMaster::Cancel { tasks } | ClientToMaster::Release { tasks } => tasks.iter().find_map(foreign),
         ClientToMaster::ReportMissing { value, .. } => foreign(&value.task),
-        ClientToMaster::Put { task, .. } | ClientToMaster::Ask { about: Question::Story(task), .. } => foreign(task),
+        ClientToMaster::Put { task, .. }
+        | ClientToMaster::UploadFailed { task, .. }
+        | ClientToMaster::Ask { about: Question::Story(task) | Question::Holders(task), .. } => foreign(task),
         ClientToMaster::Ask { about: Question::Workers, .. } | ClientToMaster::DefineFunction { .. } => None,
     }
 }
@@ -165,11 +168,13 @@ mod tests {
             submit(task, Argument::Literal(Encoding::Raw)),
             submit(OWN, Argument::Value(value)),
             submit(OWN, Argument::Values(vec![ValueId::of(OWN), value])),
-            ClientToMaster::Put { task, size: 1, encoding: Encoding::Raw },
+            ClientToMaster::Put { task, size: 1, encoding: Encoding::Raw, written: true },
+            ClientToMaster::UploadFailed { task, why: "it broke off".to_owned() },
             ClientToMaster::Cancel { tasks: vec![OWN, task] },
             ClientToMaster::Release { tasks: vec![OWN, task] },
             ClientToMaster::ReportMissing { value, holder: WorkerId(1) },
             ClientToMaster::Ask { question: 1, about: Question::Story(task) },
+            ClientToMaster::Ask { question: 2, about: Question::Holders(task) },
         ]
     }
 

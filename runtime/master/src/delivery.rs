@@ -2,15 +2,15 @@
 //! nothing.
 use crate::assignment::holders;
 use crate::functions::Functions;
-use crate::master::{Master, Seat};
+use crate::master::{Client, Master, Seat};
 use crate::outbox::Materialize;
-use crate::payloads::{Payloads, StoredValue, share};
+use crate::payloads::{Payloads, share};
 use bytes::Bytes;
 use quiltwork_protocol::INLINE_LIMIT;
 use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::master_to_client::{Answer, End};
 use quiltwork_scheduler::{InputSource, Outcome, Scheduler};
-use quiltwork_types::{TaskFailure, TaskId, WorkerId, WorkerInfo};
+use quiltwork_types::{JobId, TaskFailure, TaskId, WorkerId, WorkerInfo};
 use std::collections::HashMap;
 
 /// Holders named to a client: enough to survive a loss without asking again.
@@ -22,25 +22,23 @@ pub(crate) struct Teller<'a> {
     payloads: &'a Payloads,
     functions: &'a Functions,
     workers: &'a HashMap<WorkerId, Seat>,
+    clients: &'a HashMap<JobId, Client>,
 }
 
 impl<'a> Teller<'a> {
     /// Tells what this master knows.
     pub(crate) const fn of(master: &'a Master) -> Self {
-        let Master { scheduler, payloads, functions, workers, .. } = master;
-        Self { scheduler, payloads, functions, workers }
+        let Master { scheduler, payloads, functions, workers, clients, .. } = master;
+        Self { scheduler, payloads, functions, workers, clients }
     }
 
-    /// Fills in what the scheduler cannot know of a failure: why the master refused the task in which it began, and the
-    /// name people know that task by. While the failure is told, not later: the task may be forgotten then.
-    pub(crate) fn complete(&self, failure: &mut Box<TaskFailure>) {
-        let Some(record) = self.payloads.record(failure.origin) else { return };
-        if let StoredValue::Refused(refusal) = &record.value {
-            failure.clone_from(refusal);
-        }
+    /// Fills in what the scheduler cannot know of a failure: the name people know the task by in which it began. While
+    /// the failure is told, not later: the task may be forgotten then.
+    pub(crate) fn complete(&self, failure: &mut TaskFailure) {
         if !failure.name.is_empty() {
             return;
         }
+        let Some(record) = self.payloads.record(failure.origin) else { return };
         let own = record.label.as_ref().and_then(|label| label.name.as_deref());
         let name = own.or_else(|| record.function.map(|function| self.functions.name(function)));
         name.unwrap_or_default().clone_into(&mut failure.name);
@@ -53,7 +51,8 @@ impl<'a> Teller<'a> {
             Some(WorkerInfo {
                 worker: overview.worker,
                 pid: seat.pid,
-                capacity: overview.capacity,
+                node: overview.node,
+                capacity: overview.capacity.without_bindings(),
                 assigned: overview.assigned,
                 running: overview.running,
                 held_bytes: overview.held_bytes,
@@ -74,7 +73,8 @@ impl<'a> Teller<'a> {
             return None;
         }
         let encoding = self.payloads.encoding(value)?;
-        let holders = holders(source, HOLDERS, |worker| self.workers.get(&worker).map(|seat| seat.address));
+        let node = self.clients.get(&value.task.job).and_then(|client| client.node);
+        let holders = holders(source, HOLDERS, |worker| self.workers.get(&worker).map(|seat| seat.way_from(node)));
         (!holders.is_empty()).then(|| (End::Stored { encoding, size: source.size, holders }, None))
     }
 }
@@ -91,6 +91,10 @@ impl Materialize for Teller<'_> {
         match question {
             Question::Workers => Answer::Workers(self.workers()),
             Question::Story(task) => Answer::Story(self.scheduler.state(task).zip(self.scheduler.story(task))),
+            Question::Holders(task) => {
+                let (master, workers) = self.scheduler.holders(task);
+                Answer::Holders { master, workers: workers.to_vec() }
+            }
         }
     }
 }

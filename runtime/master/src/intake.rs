@@ -18,8 +18,8 @@ type Misbehaviour = String;
 #[derive(Default)]
 struct Batch {
     specs: Vec<TaskSpec>,
-    /// Those of them that only stand for a refusal.
-    refused: Vec<TaskId>,
+    /// Those of them that only stand for a refusal, and why.
+    refused: Vec<(TaskId, Box<TaskFailure>)>,
 }
 
 impl Master {
@@ -27,7 +27,10 @@ impl Master {
         match parcel.message {
             ClientToMaster::DefineFunction { function, name } => return self.define(job, function, &name),
             ClientToMaster::Submit { tasks } => return self.on_submitted(job, tasks, parcel.payloads),
-            ClientToMaster::Put { task, size, encoding } => return self.on_put_announced(task, size, encoding),
+            ClientToMaster::Put { task, size, encoding, written } => {
+                return self.on_put_announced(task, size, encoding, written);
+            }
+            ClientToMaster::UploadFailed { task, why } => self.fail_upload(task, &why),
             ClientToMaster::Cancel { tasks } => self.apply(Event::CancelRequested { tasks }),
             ClientToMaster::Release { tasks } => self.apply(Event::ReferencesDropped { tasks }),
             ClientToMaster::ReportMissing { value, holder } => self.apply(Event::ValueMissing { value, holder }),
@@ -81,8 +84,18 @@ impl Master {
         Ok(())
     }
 
-    fn on_put_announced(&mut self, task: TaskId, size: u64, encoding: Encoding) -> Result<(), Misbehaviour> {
+    fn on_put_announced(
+        &mut self,
+        task: TaskId,
+        size: u64,
+        encoding: Encoding,
+        written: bool,
+    ) -> Result<(), Misbehaviour> {
         self.check_number(task)?;
+        let node = self.clients.get(&task.job).and_then(|client| client.node).filter(|_| written);
+        if written && node.is_none() {
+            return Err(format!("it has written {task} into the area of a node, but is on none"));
+        }
         if !self.has_room(task.job) {
             return self.turn_away(task, true);
         }
@@ -93,9 +106,13 @@ impl Master {
             let failure = refusal(task, message, "split the value, or raise the cluster's `value_limit`");
             self.keep_refused(task, true, failure, &mut batch);
         } else {
-            self.keep(without_function(task, true), TaskRecord::announced(encoding, size), &mut batch);
+            let record = if written { TaskRecord::written(encoding) } else { TaskRecord::announced(encoding, size) };
+            self.keep(without_function(task, true), record, &mut batch);
         }
         self.submit(batch);
+        if let Some(node) = node {
+            self.apply(Event::ValueWritten { task, size, node });
+        }
         Ok(())
     }
 
@@ -125,12 +142,11 @@ impl Master {
         }
     }
 
-    /// Keeps why a task is refused. The scheduler hears of a task without a function and of its cancellation, so that
-    /// everything that needs it fails with it; where the failure is told, the reason kept here takes its place.
+    /// Refuses a task. The scheduler hears of one without a function that fails, and everything that needs it fails too.
     fn keep_refused(&mut self, id: TaskId, kept: bool, failure: Box<TaskFailure>, batch: &mut Batch) {
-        self.payloads.insert(id, TaskRecord::refused(failure)).expect("a record without bytes always fits");
+        self.payloads.insert(id, TaskRecord::refused()).expect("a record without bytes always fits");
         batch.specs.push(without_function(id, kept));
-        batch.refused.push(id);
+        batch.refused.push((id, failure));
     }
 
     /// Refuses a task of a job that has too many: nothing is kept of it. A client that goes on without reading is cut
@@ -153,8 +169,8 @@ impl Master {
         if !specs.is_empty() {
             self.apply(Event::TasksSubmitted { tasks: specs });
         }
-        if !refused.is_empty() {
-            self.apply(Event::CancelRequested { tasks: refused });
+        for (task, failure) in refused {
+            self.apply(Event::UploadFailed { task, failure });
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::worker_link::{WorkerLink, WorkerProfile};
 use actix::prelude::*;
 use quiltwork_protocol::{Hello, Purpose, RefusalKind, Welcome, You};
 use quiltwork_transport::{Connection, Endpoint, Guest, MeetError, Role, meet};
-use quiltwork_types::{Epoch, JobId, WorkerId};
+use quiltwork_types::{Epoch, JobId, NodeId, WorkerId};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -101,12 +101,12 @@ impl Listener {
             return Ok(());
         }
         match guest.hello.purpose {
-            Purpose::Client => self.admit_client(guest).await,
+            Purpose::Client { node } => self.admit_client(guest, node).await,
             Purpose::Worker { .. } => self.admit_worker(guest).await,
         }
     }
 
-    async fn admit_client(&self, guest: Guest) -> Result<(), MeetError> {
+    async fn admit_client(&self, guest: Guest, node: Option<NodeId>) -> Result<(), MeetError> {
         let Some((place, number)) = self.clients.take() else {
             return self.turn_away(guest, "clients", "max_clients", self.clients.limit).await;
         };
@@ -115,7 +115,7 @@ impl Listener {
         }
         let (job, connection) = (JobId(number), guest.connection().clone());
         let link = guest.welcome(self.welcome(You::Client(job))).await?;
-        ClientLink::start_on(link, connection, job, &self.host, place);
+        ClientLink::start_on(link, connection, (job, node), &self.host, place);
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl Listener {
 /// identity.
 fn check_role(role: Role, purpose: &Purpose) -> Result<(), String> {
     let (wanted, allowed) = match purpose {
-        Purpose::Client => ("submit tasks", matches!(role, Role::Client | Role::Admin)),
+        Purpose::Client { .. } => ("submit tasks", matches!(role, Role::Client | Role::Admin)),
         Purpose::Worker { .. } => ("run tasks", role == Role::Worker),
     };
     if allowed {
@@ -186,7 +186,8 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let worker = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address, node: None };
         let roles = [Role::Master, Role::Admin, Role::Client, Role::Worker, Role::Viewer];
-        let clients: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &Purpose::Client).is_ok()).collect();
+        let client = Purpose::Client { node: None };
+        let clients: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &client).is_ok()).collect();
         let workers: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &worker).is_ok()).collect();
         assert_eq!((clients, workers), (vec![Role::Admin, Role::Client], vec![Role::Worker]));
     }

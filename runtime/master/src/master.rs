@@ -1,6 +1,6 @@
 //! The actor that owns the scheduler and the clock: it hands events in and carries actions out, batch by batch; it
 //! decides nothing itself and waits for nobody.
-use crate::assignment::assignment;
+use crate::assignment::{Way, assignment};
 use crate::client_link::{ClientLink, Deliver};
 use crate::config::MasterConfig;
 use crate::delivery::Teller;
@@ -13,6 +13,7 @@ use crate::reports::{Finished, Report};
 use crate::worker_link::{Obey, WorkerLink};
 use actix::dev::SendError;
 use actix::prelude::*;
+use quiltwork_protocol::master_to_worker::Orphan;
 use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_transport::Connection;
 use quiltwork_types::{AttemptId, JobId, LossReason, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
@@ -48,6 +49,7 @@ pub(crate) struct Seat {
     pub(crate) link: Addr<WorkerLink>,
     pub(crate) connection: Connection,
     pub(crate) pid: u32,
+    pub(crate) node: Option<NodeId>,
     /// Where it serves values.
     pub(crate) address: SocketAddr,
     pub(crate) told: Told,
@@ -60,6 +62,11 @@ impl Seat {
         let peer = self.connection.remote_address().ip();
         peer.is_loopback() || peer == here
     }
+
+    /// How somebody on `node` reaches what it holds.
+    pub(crate) fn way_from(&self, node: Option<NodeId>) -> Way {
+        Way { address: self.address, is_near: node.is_some() && self.node == node }
+    }
 }
 
 /// A client whose link is open.
@@ -68,6 +75,8 @@ pub(crate) struct Client {
     pub(crate) connection: Connection,
     pub(crate) functions: Translation,
     pub(crate) outbox: Outbox,
+    /// The node into whose area it writes values.
+    pub(crate) node: Option<NodeId>,
     /// Whether it is among those to be told when the batch is done.
     pub(crate) to_tell: bool,
 }
@@ -160,7 +169,7 @@ impl Master {
         let Some(client) = self.clients.remove(&job) else { return };
         tracing::debug!(%job, reason, "client gone");
         client.connection.close(reason);
-        self.apply(Event::JobClosed { job });
+        self.apply(Event::JobClosed { job, node: client.node });
         self.payloads.close_job(job);
     }
 
@@ -217,6 +226,10 @@ impl Master {
                     self.order(worker, |orders| orders.inherit(from, heir, values.clone()));
                 }
             }
+            Action::Adopt { worker, value, size, formerly } => {
+                self.order(worker, |orders| orders.adopt(Orphan { value, size, formerly }));
+            }
+            Action::ClearAway { worker, job } => self.order(worker, |orders| orders.clear_away(job)),
             Action::Publish { value } => self.publish(value),
             Action::FreeAtMaster { value } => self.payloads.free(value),
             Action::Forget { task } => self.payloads.forget(task),
@@ -226,8 +239,9 @@ impl Master {
 
     fn dispatch(&mut self, worker: WorkerId, attempt: AttemptId, inputs: &[InputSource]) {
         let record = self.payloads.record(attempt.task).expect("a task has its record until it is forgotten");
-        let address = |holder: WorkerId| self.workers.get(&holder).map(|seat| seat.address);
-        let (assignment, payloads) = assignment(attempt, record, inputs, &self.payloads, address);
+        let node = self.workers.get(&worker).and_then(|seat| seat.node);
+        let way = |holder: WorkerId| self.workers.get(&holder).map(|seat| seat.way_from(node));
+        let (assignment, payloads) = assignment(attempt, record, inputs, &self.payloads, way);
         let function = assignment.function;
         let unheard = self.workers.get_mut(&worker).is_some_and(|seat| seat.told.tell(function));
         let name = unheard.then(|| self.functions.name(function).to_owned());
@@ -327,14 +341,15 @@ impl Master {
 pub(crate) struct WorkerArrived {
     pub(crate) worker: WorkerId,
     pub(crate) capacity: Resources,
-    pub(crate) node: Option<NodeId>,
     pub(crate) seat: Seat,
 }
 
 impl Handler<WorkerArrived> for Master {
     type Result = ();
 
-    fn handle(&mut self, WorkerArrived { worker, capacity, node, seat }: WorkerArrived, ctx: &mut Self::Context) {
+    /// Besides what it says it has, a worker has what binds tasks to it.
+    fn handle(&mut self, WorkerArrived { worker, capacity, seat }: WorkerArrived, ctx: &mut Self::Context) {
+        let (node, capacity) = (seat.node, capacity.bound_to(worker, seat.node));
         if seat.is_near(self.config.listen.ip())
             && let Some(how) = self.departed.take(seat.pid)
         {

@@ -1,8 +1,8 @@
 //! What one worker is to be told after a batch of events, in order and in few messages; it sends nothing itself.
 use bytes::Bytes;
-use quiltwork_protocol::master_to_worker::Assignment;
+use quiltwork_protocol::master_to_worker::{Assignment, Orphan};
 use quiltwork_protocol::{MasterToWorker, Parcel};
-use quiltwork_types::{AttemptId, FunctionId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, FunctionId, JobId, ValueId, WorkerId};
 
 /// A dispatch message is closed above this many bytes, so that the worker can begin before all of it has arrived.
 const DISPATCH_BYTES: usize = 1 << 20;
@@ -75,6 +75,16 @@ impl Orders {
     /// Says who holds the values of a lost worker of its node now.
     pub(crate) fn inherit(&mut self, from: WorkerId, heir: WorkerId, values: Vec<ValueId>) {
         self.parcels.push(Parcel::bare(MasterToWorker::Inherit { from, heir, values }));
+    }
+
+    /// Asks to make a value the worker's own.
+    pub(crate) fn adopt(&mut self, orphan: Orphan) {
+        append!(self, Adopt { values }, orphan);
+    }
+
+    /// Asks to remove what a client has written.
+    pub(crate) fn clear_away(&mut self, job: JobId) {
+        append!(self, ClearAway { jobs }, job);
     }
 
     /// Says that another worker is gone.

@@ -1,7 +1,7 @@
 //! What the master keeps of tasks beside the scheduler's states: argument bytes, small results, uploads; it decides
 //! nothing and knows no links.
 use bytes::Bytes;
-use quiltwork_types::{Encoding, FunctionId, JobId, TaskFailure, TaskId, ValueId};
+use quiltwork_types::{Encoding, FunctionId, JobId, TaskId, ValueId};
 use std::collections::HashMap;
 
 /// Bytes above this keep the buffer they were read into; smaller ones are copied out, so that they do not pin it.
@@ -63,23 +63,26 @@ pub(crate) enum StoredValue {
     Awaited,
     /// An upload of that many bytes was announced.
     Announced(Encoding, u64),
-    /// Workers hold it.
+    /// Workers hold it, or are to adopt it.
     AtWorkers(Encoding),
     /// The master holds it.
     Here(Encoding, Bytes),
-    /// There will be none, for a reason the scheduler does not know.
-    Refused(Box<TaskFailure>),
 }
 
 impl TaskRecord {
-    /// A task the client was wrong to submit, or an upload that went wrong.
-    pub(crate) fn refused(failure: Box<TaskFailure>) -> Self {
-        Self::without_function(StoredValue::Refused(failure))
+    /// A task the client was wrong to submit.
+    pub(crate) fn refused() -> Self {
+        Self::without_function(StoredValue::Awaited)
     }
 
     /// An upload that is still to come.
     pub(crate) fn announced(encoding: Encoding, size: u64) -> Self {
         Self::without_function(StoredValue::Announced(encoding, size))
+    }
+
+    /// A value that is in the area of its client's node.
+    pub(crate) fn written(encoding: Encoding) -> Self {
+        Self::without_function(StoredValue::AtWorkers(encoding))
     }
 
     fn without_function(value: StoredValue) -> Self {

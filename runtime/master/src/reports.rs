@@ -109,6 +109,9 @@ fn plain(worker: WorkerId, message: WorkerToMaster, mut tell: impl FnMut(Event))
         WorkerToMaster::NotInherited { values } => {
             values.into_iter().for_each(|value| tell(Event::ValueMissing { value, holder: worker }));
         }
+        WorkerToMaster::NotAdopted { value, failure } => {
+            tell(Event::AdoptionFailed { worker, value, failure: Box::new(clipped(failure)) });
+        }
         WorkerToMaster::Lent { attempt } => tell(Event::SlotLent { worker, attempt }),
         WorkerToMaster::Reclaimed { attempt } => tell(Event::SlotReclaimed { worker, attempt }),
         WorkerToMaster::Pressed => tell(Event::WorkerPressed { worker }),

@@ -103,13 +103,13 @@ impl Handler<FailUpload> for Master {
 
 impl Master {
     /// An upload that will not come must not be waited for: it fails, and with it all that needs it.
-    fn fail_upload(&mut self, task: TaskId, why: &str) {
+    pub(crate) fn fail_upload(&mut self, task: TaskId, why: &str) {
         let awaited = self.payloads.record(task).map(|record| &record.value);
         if !matches!(awaited, Some(StoredValue::Announced(..))) {
             return;
         }
         let failure = refusal(task, format!("its upload failed: {why}"), "upload the value once more");
-        self.payloads.set_value(task, StoredValue::Refused(failure));
-        self.apply(Event::CancelRequested { tasks: vec![task] });
+        self.payloads.set_value(task, StoredValue::Awaited);
+        self.apply(Event::UploadFailed { task, failure });
     }
 }

@@ -63,8 +63,8 @@ impl WorkerLink {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(host.links);
             let (told, orders) = (Told::default(), Orders::default());
-            let seat = Seat { link: ctx.address(), connection: connection.clone(), pid, address, told, orders };
-            let arrival = WorkerArrived { worker, capacity, node, seat };
+            let seat = Seat { link: ctx.address(), connection: connection.clone(), pid, node, address, told, orders };
+            let arrival = WorkerArrived { worker, capacity, seat };
             let listening = wrap_future::<_, Self>(listen(master.clone(), arrival, link.receiver, host.value_limit));
             ctx.spawn(listening.map(|reason, link, ctx| link.end(reason, ctx)));
             ctx.spawn(wrap_future(serve_worker(connection.clone(), master.clone())));

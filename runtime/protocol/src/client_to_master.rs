@@ -18,7 +18,7 @@ pub enum ClientToMaster {
         /// Inputs before consumers.
         tasks: Vec<SubmittedTask>,
     },
-    /// A value will be uploaded on a stream of its own; tasks may name it as an input from now on.
+    /// A value is there or will be uploaded on a stream of its own; tasks may name it as an input from now on.
     Put {
         /// The task that stands for it.
         task: TaskId,
@@ -26,6 +26,15 @@ pub enum ClientToMaster {
         size: u64,
         /// How its bytes are to be read.
         encoding: Encoding,
+        /// Whether the client has written it into the area of its node: then nothing is uploaded.
+        written: bool,
+    },
+    /// The upload of a value that was announced has failed.
+    UploadFailed {
+        /// The task that stands for it.
+        task: TaskId,
+        /// Why, in a few words.
+        why: String,
     },
     /// Stop these tasks and all that need them.
     Cancel {
@@ -105,6 +114,8 @@ pub enum Question {
     Workers,
     /// The story of a task.
     Story(TaskId),
+    /// Who holds the value of a task.
+    Holders(TaskId),
 }
 
 impl Message for ClientToMaster {

@@ -62,7 +62,10 @@ pub struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// Submit tasks.
-    Client,
+    Client {
+        /// The node into whose area it writes values; none if it uploads them all.
+        node: Option<NodeId>,
+    },
     /// Run tasks.
     Worker {
         /// Its process id, so that whoever started it can tell the master of its end.

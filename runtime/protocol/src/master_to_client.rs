@@ -65,6 +65,13 @@ pub enum Answer {
     Workers(Vec<WorkerInfo>),
     /// Where the task stands and what happened to it; `None` if the master knows nothing of it (any more).
     Story(Option<(TaskState, Vec<StoryEntry>)>),
+    /// Who holds a value; nobody, if there is none.
+    Holders {
+        /// Whether the master does.
+        master: bool,
+        /// The workers that do.
+        workers: Vec<WorkerId>,
+    },
 }
 
 impl Message for MasterToClient {

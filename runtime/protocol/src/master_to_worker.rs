@@ -1,7 +1,7 @@
 //! What the master says to a worker.
 use crate::parcel::Message;
 use crate::peer::Holder;
-use quiltwork_types::{AttemptId, Encoding, FunctionId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Encoding, FunctionId, JobId, ValueId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// A message to a worker.
@@ -49,6 +49,16 @@ pub enum MasterToWorker {
         /// Which values.
         values: Vec<ValueId>,
     },
+    /// Make these values your own. It is answered for each: it is reported as copied, or as not adopted.
+    Adopt {
+        /// Which values.
+        values: Vec<Orphan>,
+    },
+    /// Remove from the area of this node what the clients of these jobs have written there: they are gone.
+    ClearAway {
+        /// Which jobs.
+        jobs: Vec<JobId>,
+    },
     /// These workers are gone: nothing will come from them any more.
     WorkersLost {
         /// Who.
@@ -56,6 +66,17 @@ pub enum MasterToWorker {
     },
     /// End the process in good order.
     Shutdown,
+}
+
+/// A value in the area of the worker's node that is no worker's there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// Which value. It is under the name of its job's client, or of one of `formerly`.
+    pub value: ValueId,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Workers that are gone and held it or were to adopt it.
+    pub formerly: Vec<WorkerId>,
 }
 
 /// One attempt, with all it needs.

@@ -30,7 +30,7 @@ pub enum WorkerToMaster {
         /// Each value with the worker that did not have it.
         missing: Vec<(ValueId, WorkerId)>,
     },
-    /// This worker fetched and keeps copies of these values.
+    /// This worker fetched copies of these values, or adopted them, and keeps them.
     Copied {
         /// Which values.
         values: Vec<ValueId>,
@@ -39,6 +39,13 @@ pub enum WorkerToMaster {
     NotInherited {
         /// Which values.
         values: Vec<ValueId>,
+    },
+    /// This worker could not adopt a value.
+    NotAdopted {
+        /// Which value.
+        value: ValueId,
+        /// Why.
+        failure: TaskFailure,
     },
     /// A running attempt waits for other tasks and lends its slots meanwhile.
     Lent {

@@ -1,7 +1,7 @@
 //! Everything the scheduler can ask for. The order in the list is the order in which the actions must be carried out.
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use quiltwork_types::{AttemptId, TaskFailure, TaskId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, JobId, TaskFailure, TaskId, ValueId, WorkerId};
 
 /// What shall be done outside.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +72,26 @@ pub enum Action {
         heir: WorkerId,
         /// Which values.
         values: Vec<ValueId>,
+    },
+    /// Ask a worker to make a value its own whose bytes are in the area of its node, under the name of the job's client
+    /// or of workers that are gone. The answer is `ValueCopied` or `AdoptionFailed`. Before anything that clears away what
+    /// those workers have left.
+    Adopt {
+        /// Whom.
+        worker: WorkerId,
+        /// Which value.
+        value: ValueId,
+        /// Its size in bytes.
+        size: u64,
+        /// Workers under whose names the bytes may be.
+        formerly: Vec<WorkerId>,
+    },
+    /// Tell a worker to remove from the area of its node what a client that is gone has written there.
+    ClearAway {
+        /// Whom.
+        worker: WorkerId,
+        /// The client's job.
+        job: JobId,
     },
     /// The master may drop its bytes of this value.
     FreeAtMaster {

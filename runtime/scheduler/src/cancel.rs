@@ -1,7 +1,8 @@
 //! Tasks a client does not want any more, and jobs whose client is gone.
+use crate::action::Action;
 use crate::scheduler::{Scheduler, Turn};
 use alloc::sync::Arc;
-use quiltwork_types::{FailureKind, JobId, TaskFailure, TaskId};
+use quiltwork_types::{FailureKind, JobId, NodeId, TaskFailure, TaskId};
 
 impl Scheduler {
     /// Stops the tasks and all unfinished tasks that need them. A finished task stays finished.
@@ -19,9 +20,15 @@ impl Scheduler {
     }
 
     /// Everything of the job goes. Attempts keep their place until their workers say that they are over.
-    pub(crate) fn on_job_closed(&mut self, turn: &mut Turn<'_>, job: JobId) {
+    pub(crate) fn on_job_closed(&mut self, turn: &mut Turn<'_>, job: JobId, node: Option<NodeId>) {
+        if self.tasks.is_closed(job) {
+            return;
+        }
         for key in self.tasks.close(job) {
             self.erase(turn, key);
+        }
+        if let Some(worker) = node.and_then(|node| self.workers.nodes.close_job(node, job)) {
+            turn.act(Action::ClearAway { worker, job });
         }
     }
 }

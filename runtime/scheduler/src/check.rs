@@ -2,7 +2,7 @@
 use crate::queue::Caution;
 use crate::scheduler::Scheduler;
 use crate::seats::{Load, Worker};
-use crate::task::{Key, Phase, Task};
+use crate::task::{Adopter, Adoption, Key, Phase, Task};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -99,10 +99,27 @@ impl Scheduler {
                 ensure!(seat.started == *running, "it and its seat at {worker} disagree on whether it runs");
                 ensure!(seat.caution == Caution::after(task.death_count()), "its seat does not know its deaths");
             }
+            Phase::Adopting(adoption) => self.check_adoption(key, task, adoption)?,
             Phase::Failed(_) => ensure!(task.inputs.is_empty(), "it failed and keeps its inputs"),
             Phase::Uploading | Phase::Finished(_) => {}
         }
         ensure!(!task.hoping || self.shapes[task.shape].hoping.contains(&key), "it hopes, but its shape does not know");
+        Ok(())
+    }
+
+    fn check_adoption(&self, key: Key, task: &Task, Adoption { orphan, adopter }: &Adoption) -> Result<(), String> {
+        ensure!(task.function.is_none(), "it is to be adopted, but could be made again");
+        match adopter {
+            Adopter::Asked(worker) => {
+                let adopter = self.workers.get(*worker).filter(|worker| worker.node == Some(orphan.node));
+                let knows = adopter.is_some_and(|worker| worker.adopting.contains(&key));
+                ensure!(knows, "{worker} was asked to adopt it and does not know");
+            }
+            Adopter::Awaited { until } => {
+                ensure!(self.timers.contains(&(*until, key)), "it waits for an adopter without an end");
+                ensure!(self.workers.nodes.awaits(orphan.node, key), "{} does not know of it", orphan.node);
+            }
+        }
         Ok(())
     }
 
@@ -113,14 +130,21 @@ impl Scheduler {
         ensure!(value.holders.iter().all(knows), "a holder of its value does not know: {:?}", value.holders);
         let distinct: BTreeSet<_> = value.holders.iter().collect();
         ensure!(distinct.len() == value.holders.len(), "a holder is listed twice: {:?}", value.holders);
-        ensure!(value.holders.is_empty() || task.is_value_needed(), "workers hold its value for nobody");
         let is_end_of_lineage = !task.is_recomputable();
+        ensure!(
+            value.holders.is_empty() || task.is_value_needed() || is_end_of_lineage,
+            "workers hold its value for nobody"
+        );
         ensure!(
             !value.at_master || task.is_value_needed() || is_end_of_lineage,
             "the master holds its value for nobody"
         );
         ensure!(!task.kept || value.is_available(), "the client was promised its value, and it is gone");
-        ensure!(value.is_available() || task.is_recomputable(), "its value is gone for ever while others may need it");
+        let may_be_lost = task.function.is_none();
+        ensure!(
+            value.is_available() || task.is_recomputable() || may_be_lost,
+            "its value is gone for ever while others may need it"
+        );
         Ok(())
     }
 
@@ -149,6 +173,15 @@ impl Scheduler {
             bytes += u128::from(value.size);
         }
         ensure!(bytes == worker.held_bytes, "it holds {bytes} bytes, but counts {}", worker.held_bytes);
+        let mut adopting = 0;
+        for &key in &worker.adopting {
+            let is_asked = |adoption: &Adoption| matches!(adoption.adopter, Adopter::Asked(asked) if asked == id);
+            match self.tasks.get(key).map(|task| &task.phase) {
+                Some(Phase::Adopting(adoption)) if is_asked(adoption) => adopting += u128::from(adoption.orphan.size),
+                _ => return Err(format!("it was asked to adopt what does not know: {key:?}")),
+            }
+        }
+        ensure!(adopting == worker.adopting_bytes, "it adopts {adopting} bytes, not {}", worker.adopting_bytes);
         Ok(())
     }
 
@@ -180,8 +213,13 @@ impl Scheduler {
             let Some(task) = self.tasks.get(key) else { return Err(format!("a timer is set for nobody: {key:?}")) };
             let pauses = matches!(task.phase, Phase::Pausing { due: pause } if pause == due);
             let hopes = task.hoping && due == self.end_of_patience(key);
-            ensure!(pauses || hopes, "{}", with_story(task, "its timer is set for nothing"));
+            let awaits = matches!(&task.phase, Phase::Adopting(adoption)
+                if matches!(adoption.adopter, Adopter::Awaited { until } if until == due));
+            ensure!(pauses || hopes || awaits, "{}", with_story(task, "its timer is set for nothing"));
         }
+        let awaiting = |(_, task): &(Key, &Task)| matches!(&task.phase, Phase::Adopting(adoption) if matches!(adoption.adopter, Adopter::Awaited { .. }));
+        let orphans = self.tasks.iter().filter(awaiting).count();
+        ensure!(orphans == self.workers.nodes.orphans(), "a node awaits an adopter for something else");
         Ok(())
     }
 

@@ -26,6 +26,10 @@ pub struct Config {
     /// How long a task whose resources no worker has waits for one that joins, before it fails with
     /// `NoSuchResources`. Counted from its submission, only while at least one worker is there.
     pub resource_patience: Duration,
+    /// How long bytes in the area of a node wait for a worker there to adopt them, before a value nobody can make again
+    /// counts as lost. Long enough for a process to be started again even after some failures, short enough not to be
+    /// taken for a hang.
+    pub adoption_patience: Duration,
 }
 
 impl Default for Config {
@@ -40,6 +44,7 @@ impl Default for Config {
             retry_base: Duration::from_millis(100),
             retry_cap: Duration::from_secs(10),
             resource_patience: Duration::ZERO,
+            adoption_patience: Duration::from_secs(10),
         }
     }
 }

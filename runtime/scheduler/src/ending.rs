@@ -76,6 +76,7 @@ impl Scheduler {
                 });
                 turn.act(Action::Cancel { worker, attempt });
             }
+            Phase::Adopting(_) => self.end_adoption(key),
             Phase::Waiting { .. } | Phase::Uploading | Phase::Finished(_) | Phase::Failed(_) => {}
         }
     }

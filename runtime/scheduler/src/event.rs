@@ -38,6 +38,32 @@ pub enum Event {
         /// Its size in bytes.
         size: u64,
     },
+    /// The client has written a value (`TaskSpec::function` is `None`) into the area of its node, where a worker has to
+    /// adopt it.
+    ValueWritten {
+        /// The task that stands for it.
+        task: TaskId,
+        /// Its size in bytes.
+        size: u64,
+        /// In whose area.
+        node: NodeId,
+    },
+    /// The bytes of an upload will not come, or a task without a function only stands for one that was refused.
+    UploadFailed {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        failure: Box<TaskFailure>,
+    },
+    /// A worker could not make a value its own that it was asked to adopt.
+    AdoptionFailed {
+        /// Who says so.
+        worker: WorkerId,
+        /// Which value.
+        value: ValueId,
+        /// Why.
+        failure: Box<TaskFailure>,
+    },
     /// The worker says the attempt's function has been entered.
     AttemptStarted {
         /// Who says so.
@@ -94,11 +120,11 @@ pub enum Event {
         /// The worker that did not have it or was not there.
         holder: WorkerId,
     },
-    /// A worker fetched a copy of a value and keeps it.
+    /// A worker has a value now and keeps it: it fetched a copy, or adopted it.
     ValueCopied {
         /// Which value.
         value: ValueId,
-        /// Who has it now as well.
+        /// Who has it now.
         worker: WorkerId,
     },
     /// A running attempt waits for other tasks and lends its slots meanwhile.
@@ -139,6 +165,8 @@ pub enum Event {
     JobClosed {
         /// Which job.
         job: JobId,
+        /// The client's node: what it has written there is cleared away.
+        node: Option<NodeId>,
     },
     /// Nothing but time (see `Scheduler::next_wakeup`).
     TimePassed,

@@ -8,8 +8,8 @@
 //! 1. A task has at most one attempt whose completion counts, and that attempt has a seat at the worker it was sent
 //!    to. Publishing is a compare-and-set on that seat: (task, attempt, epoch). The first valid completion wins.
 //! 2. A value is *needed* while the client keeps a reference to it or an unfinished task consumes it. Workers hold
-//!    only needed values. The master may hold more: a value whose own lineage was let go stays as long as its record,
-//!    because what was made from it may have to be made again.
+//!    only needed values, and what a client has uploaded. Such a value, and at the master one whose own lineage was let
+//!    go, stays as long as its record, because what was made from it may have to be made again.
 //! 3. A record stays while its task is unfinished, its value is kept, or something that might be recomputed consumes
 //!    it. A task whose value the master holds, and one that failed, needs its inputs no more.
 //! 4. A waiting task waits for something that is on its way: each of its missing inputs is unfinished. So nothing
@@ -31,6 +31,7 @@
 extern crate alloc;
 
 mod action;
+mod adopt;
 mod cancel;
 mod check;
 mod completion;

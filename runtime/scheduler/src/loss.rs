@@ -2,9 +2,9 @@
 //! whose fault it was is counted.
 use crate::action::Action;
 use crate::scheduler::{Scheduler, Turn};
+use crate::seats::Worker;
 use crate::task::{Deaths, Key, Phase};
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
@@ -28,11 +28,23 @@ impl Scheduler {
         if !self.workers.join(worker, capacity, node) {
             return;
         }
-        for from in node.map(|node| self.workers.nodes.join(node, worker)).unwrap_or_default() {
-            turn.act(Action::Inherit { workers: vec![worker], from, heir: worker, values: Vec::new() });
+        if let Some(node) = node {
+            self.settle_arrears(turn, worker, node);
         }
         let capacity = self.workers.get(worker).expect("it has just joined").capacity.clone();
         self.restore_hope(turn, &capacity);
+    }
+
+    /// What nobody was left to do falls to the first who comes. It adopts before it clears away.
+    fn settle_arrears(&mut self, turn: &mut Turn<'_>, worker: WorkerId, node: NodeId) {
+        let arrears = self.workers.nodes.join(node, worker);
+        for key in arrears.orphans {
+            self.meet_adopter(turn, key, worker);
+        }
+        for from in arrears.lost {
+            turn.act(Action::Inherit { workers: vec![worker], from, heir: worker, values: Vec::new() });
+        }
+        turn.actions.extend(arrears.closed.into_iter().map(|job| Action::ClearAway { worker, job }));
     }
 
     /// First all attempts are taken off the worker, then its values, and only then tasks begin again: a task must not
@@ -42,14 +54,15 @@ impl Scheduler {
         self.shapes.worker_left(&worker.capacity);
         self.drop_reservation_on(id);
         let mut orphans = Vec::new();
-        for (attempt, seat) in worker.seats {
+        for (&attempt, seat) in &worker.seats {
             self.shapes.release(seat.shape);
             if !seat.unwanted {
                 self.tasks[seat.task].phase = Phase::Waiting { missing: 0 };
                 orphans.push((seat.task, attempt));
             }
         }
-        self.pass_on_values(turn, id, worker.node, worker.held, reason);
+        self.despair_of_worker(id);
+        self.pass_on_values(turn, id, &worker, reason);
         let line = Arc::from(line_about(id, reason));
         for (key, attempt) in orphans {
             if is_to_blame(attempt, reason) {
@@ -60,29 +73,32 @@ impl Scheduler {
     }
 
     /// What a lost worker held goes to another one of its node, where the bytes still are if only the process ended;
-    /// otherwise it is gone. A process that lives on may drop them at any time.
-    fn pass_on_values(
-        &mut self,
-        turn: &mut Turn<'_>,
-        from: WorkerId,
-        node: Option<NodeId>,
-        held: BTreeSet<Key>,
-        reason: &LossReason,
-    ) {
-        let mates = node.map(|node| self.workers.nodes.leave(node, from).to_vec()).unwrap_or_default();
-        let heir = mates.iter().copied().min_by_key(|&mate| self.workers.get(mate).map(|mate| mate.held_bytes));
+    /// otherwise it is gone. A process that lives on may drop them at any time. What it was to adopt, and what nobody can
+    /// make again, is to be adopted by the heir, before that clears away what else was left: until it says that it has
+    /// found it, nothing counts on it.
+    fn pass_on_values(&mut self, turn: &mut Turn<'_>, from: WorkerId, worker: &Worker, reason: &LossReason) {
+        let mates = worker.node.map(|node| self.workers.nodes.leave(node, from).to_vec()).unwrap_or_default();
+        let heir = self.workers.emptiest(&mates);
+        for &key in &worker.adopting {
+            self.seek_adopter_again(turn, key, from, heir);
+        }
         let is_there = matches!(reason, LossReason::ProcessEnded(_) | LossReason::OutOfMemory { .. });
         let mut values = Vec::new();
-        for key in held {
-            match heir {
-                Some(heir) if is_there && values.len() < MOST_INHERITED => {
+        for &key in &worker.held {
+            match (heir, worker.node) {
+                (_, Some(node)) if is_there && self.is_irreplaceable(key, from) => {
+                    self.orphan(turn, key, from, node, heir);
+                }
+                (Some(heir), _) if is_there && values.len() < MOST_INHERITED => {
                     values.extend(self.inherit(key, from, heir, &mates));
                 }
                 _ => self.lose_copy(key, from),
             }
         }
+        let closed = worker.node.map(|node| self.workers.nodes.pass_on_clearing(node, from, heir)).unwrap_or_default();
         if let Some(heir) = heir {
             turn.act(Action::Inherit { workers: mates, from, heir, values });
+            turn.actions.extend(closed.into_iter().map(|job| Action::ClearAway { worker: heir, job }));
         }
     }
 

@@ -1,11 +1,11 @@
-//! Waiting for time: pauses between retries, and tasks that hope for a worker that could hold them.
+//! Waiting for time: pauses between retries, tasks that hope for a worker that could hold them, values to be adopted.
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use quiltwork_types::{FailureKind, Resources, TaskFailure, Time};
+use quiltwork_types::{FailureKind, Resources, TaskFailure, Time, WorkerId};
 
 impl Scheduler {
     /// Looks at everything that is due, whatever the event was.
@@ -15,19 +15,23 @@ impl Scheduler {
                 break;
             }
             self.timers.pop_first();
-            if matches!(self.tasks[key].phase, Phase::Pausing { .. }) {
-                self.begin(turn, key);
-            } else if !self.workers.is_empty() {
-                self.despair(key);
+            match self.tasks[key].phase {
+                Phase::Pausing { .. } => self.begin(turn, key),
+                Phase::Adopting(_) => self.give_up_adoption(key),
+                _ if !self.workers.is_empty() => self.despair(key),
+                _ => {}
             }
         }
     }
 
     /// Looks at a new task's resources. Nobody can hold it: it fails as soon as the patience is over, counted from
-    /// now. As long as there are no workers at all, that says nothing.
+    /// now. As long as there are no workers at all, that says nothing. For a task that is bound to a worker there is no
+    /// hope from the beginning.
     pub(crate) fn check_hope(&mut self, turn: &Turn<'_>, key: Key) {
+        self.despair_if_bound(key);
         let task = &mut self.tasks[key];
-        if self.shapes[task.shape].able == 0 {
+        let shape = &self.shapes[task.shape];
+        if shape.able == 0 && shape.bound_to.is_none() {
             task.hoping = true;
             self.shapes.hope(task.shape, key);
             if !self.workers.is_empty() {
@@ -71,6 +75,27 @@ impl Scheduler {
 
     pub(crate) fn end_of_patience(&self, key: Key) -> Time {
         self.tasks[key].story.submitted() + self.config.resource_patience
+    }
+
+    /// Tasks in the queue that are bound to a worker that is gone: no other one will ever have its number.
+    pub(crate) fn despair_of_worker(&mut self, lost: WorkerId) {
+        for key in self.ready.of_classes(|class| self.shapes[class.shape].bound_to == Some(lost)) {
+            self.despair_if_bound(key);
+        }
+    }
+
+    /// Fails a task that is bound to a worker that is not there.
+    pub(crate) fn despair_if_bound(&mut self, key: Key) {
+        let task = &self.tasks[key];
+        let shape = &self.shapes[task.shape];
+        let Some(worker) = shape.bound_to.filter(|_| shape.able == 0) else { return };
+        let (message, hint) = if self.workers.get(worker).is_some() {
+            (format!("it is bound to worker {worker}, which has less than it asks for"), "ask for less")
+        } else {
+            (format!("it is bound to worker {worker}, which is not there (any more)"), "ask the client for its workers")
+        };
+        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(hint);
+        self.unsettled.failing.push((key, Arc::new(failure)));
     }
 
     fn despair(&mut self, key: Key) {

@@ -42,6 +42,7 @@ impl Scheduler {
         if let Some(reservation) = self.reservation.filter(|reservation| rank < reservation.rank) {
             self.workers.note_gain(reservation.worker);
         }
+        self.despair_if_bound(key);
     }
 
     pub(crate) fn dequeue(&mut self, key: Key) {

@@ -5,6 +5,7 @@
 use crate::shapes::ShapeId;
 use crate::task::Key;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::ops::Bound;
 use quiltwork_types::{FunctionId, TaskId};
 
@@ -132,6 +133,12 @@ impl ReadyQueue {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ClassId, Rank, Key)> {
         self.classes.iter().flat_map(|(&id, class)| class.ranks.iter().map(move |&(rank, key)| (id, rank, key)))
+    }
+
+    /// All tasks of some classes.
+    pub(crate) fn of_classes(&self, is_wanted: impl Fn(ClassId) -> bool) -> Vec<Key> {
+        let classes = self.classes.iter().filter(|(id, _)| is_wanted(**id));
+        classes.flat_map(|(_, class)| class.ranks.iter().map(|&(_, key)| key)).collect()
     }
 
     /// Whether everything that is still here could not be placed.

@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use quiltwork_types::{Resources, StoryEntry, TaskFailure, TaskId, TaskState, Time, WorkerId};
+use quiltwork_types::{NodeId, Resources, StoryEntry, TaskFailure, TaskId, TaskState, Time, WorkerId};
 
 /// Decides which task runs where. See the crate's documentation for what always holds.
 pub struct Scheduler {
@@ -27,7 +27,7 @@ pub struct Scheduler {
     pub(crate) workers: Workers,
     pub(crate) ready: ReadyQueue,
     pub(crate) reservation: Option<Reservation>,
-    /// When something must be looked at although nothing happens: pauses before retries, ends of patience.
+    /// When something must be looked at although nothing happens: pauses before retries, ends of patience. One each.
     pub(crate) timers: BTreeSet<(Time, Key)>,
     pub(crate) estimates: Estimates,
     pub(crate) jitter: Jitter,
@@ -77,6 +77,8 @@ pub struct WorkerOverview {
     pub held_bytes: u64,
     /// Whether it is short of memory.
     pub pressed: bool,
+    /// The node whose values it shares.
+    pub node: Option<NodeId>,
 }
 
 impl Scheduler {
@@ -126,6 +128,9 @@ impl Scheduler {
             Event::InputsMissing { worker, attempt, missing } => {
                 self.on_inputs_missing(turn, worker, attempt, &missing);
             }
+            Event::ValueWritten { task, size, node } => self.on_value_written(turn, task, size, node),
+            Event::UploadFailed { task, failure } => self.on_upload_failed(task, *failure),
+            Event::AdoptionFailed { worker, value, failure } => self.on_adoption_failed(worker, value, *failure),
             Event::ValueMissing { value, holder } => self.on_value_missing(turn, value, holder),
             Event::ValueCopied { value, worker } => self.on_value_copied(turn, value, worker),
             Event::SlotLent { worker, attempt } => self.on_slot_lent(worker, attempt),
@@ -134,7 +139,7 @@ impl Scheduler {
             Event::WorkerRelieved { worker } => self.on_worker_relieved(worker),
             Event::ReferencesDropped { tasks } => self.on_references_dropped(&tasks),
             Event::CancelRequested { tasks } => self.on_cancel_requested(&tasks),
-            Event::JobClosed { job } => self.on_job_closed(turn, job),
+            Event::JobClosed { job, node } => self.on_job_closed(turn, job, node),
             Event::TimePassed => {}
         }
         self.on_time(turn);
@@ -161,6 +166,14 @@ impl Scheduler {
         self.tasks.find(task).map(|key| self.tasks[key].state())
     }
 
+    /// Who holds the value of a task: whether the master does, and which workers do. Nobody, if it has no record or no
+    /// value.
+    #[must_use]
+    pub fn holders(&self, task: TaskId) -> (bool, &[WorkerId]) {
+        let value = self.tasks.find(task).and_then(|key| self.tasks[key].value());
+        value.map_or((false, &[]), |value| (value.at_master, &value.holders))
+    }
+
     /// The joined workers, by number.
     pub fn workers(&self) -> impl Iterator<Item = WorkerOverview> + '_ {
         let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
@@ -171,6 +184,7 @@ impl Scheduler {
             running: small(worker.load.running),
             held_bytes: u64::try_from(worker.held_bytes).unwrap_or(u64::MAX),
             pressed: worker.pressed,
+            node: worker.node,
         })
     }
 

@@ -26,6 +26,9 @@ pub(crate) struct Worker {
     pub(crate) held_bytes: u128,
     /// It is short of memory.
     pub(crate) pressed: bool,
+    /// Values it was asked to adopt.
+    pub(crate) adopting: BTreeSet<Key>,
+    pub(crate) adopting_bytes: u128,
 }
 
 /// The place of one attempt at a worker.
@@ -126,6 +129,8 @@ impl Worker {
             held: BTreeSet::new(),
             held_bytes: 0,
             pressed: false,
+            adopting: BTreeSet::new(),
+            adopting_bytes: 0,
         }
     }
 
@@ -158,6 +163,11 @@ impl Worker {
                 change(&mut self.used_named[i], wanted.amount);
             }
         }
+    }
+
+    /// Bytes it holds or is going to hold.
+    pub(crate) const fn claimed_bytes(&self) -> u128 {
+        self.held_bytes + self.adopting_bytes
     }
 
     /// Slots that may be given out now.

@@ -3,7 +3,7 @@ use crate::task::Key;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::cmp::Ordering;
 use core::ops::Index;
-use quiltwork_types::Resources;
+use quiltwork_types::{NamedResource, Resources, WorkerId};
 use slab::Slab;
 
 /// A distinct request for resources.
@@ -18,6 +18,8 @@ pub(crate) struct Shape {
     pub(crate) users: u32,
     /// Joined workers that could hold it if nothing else ran there.
     pub(crate) able: u32,
+    /// The only worker that could ever hold it.
+    pub(crate) bound_to: Option<WorkerId>,
     /// Unfinished tasks submitted while no joined worker could hold them, until one joins that can.
     pub(crate) hoping: BTreeSet<Key>,
 }
@@ -52,7 +54,9 @@ impl Shapes {
             return id;
         }
         let able = workers.filter(|capacity| capacity.could_hold(&request.0)).count();
+        let bound_to = request.0.named.iter().find_map(NamedResource::bound_worker);
         let shape = Shape {
+            bound_to,
             wanted: request.0.clone(),
             users: 1,
             able: u32::try_from(able).expect("worker numbers are u32"),

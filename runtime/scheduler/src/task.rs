@@ -4,7 +4,7 @@ use crate::story::Story;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use quiltwork_types::{AttemptId, FunctionId, TaskFailure, TaskId, TaskState, Time, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, FunctionId, NodeId, TaskFailure, TaskId, TaskState, Time, ValueId, WorkerId};
 use smallvec::SmallVec;
 
 /// Where a record lives in the table of tasks.
@@ -71,6 +71,8 @@ pub(crate) enum Phase {
     Waiting { missing: u32 },
     /// The client has yet to send the bytes.
     Uploading,
+    /// Its bytes are in the area of a node, and no worker there counts for them yet.
+    Adopting(Box<Adoption>),
     /// In the ready queue.
     Queued,
     /// Between two attempts, until `due`.
@@ -93,6 +95,32 @@ pub(crate) struct Value {
     pub(crate) at_master: bool,
     /// The workers that hold it.
     pub(crate) holders: SmallVec<[WorkerId; 2]>,
+}
+
+/// A value that is to become some worker's own.
+#[derive(Debug)]
+pub(crate) struct Adoption {
+    pub(crate) orphan: Orphan,
+    pub(crate) adopter: Adopter,
+}
+
+/// Bytes in the area of a node, under the name of the job's client or of workers that are gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Orphan {
+    pub(crate) node: NodeId,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// Workers that are gone and under whose names the bytes may be.
+    pub(crate) formerly: Vec<WorkerId>,
+}
+
+/// Who is going to make them its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Adopter {
+    /// This worker was asked and has not answered.
+    Asked(WorkerId),
+    /// The next worker of the node, if there is one by then.
+    Awaited { until: Time },
 }
 
 impl Value {
@@ -155,7 +183,7 @@ impl Task {
     pub(crate) fn state(&self) -> TaskState {
         use quiltwork_types::FailureKind::{Cancelled, ValueLost};
         match &self.phase {
-            Phase::Waiting { .. } | Phase::Uploading => TaskState::Waiting,
+            Phase::Waiting { .. } | Phase::Uploading | Phase::Adopting(_) => TaskState::Waiting,
             Phase::Queued | Phase::Pausing { .. } => TaskState::Queued,
             Phase::Assigned { running: false, .. } => TaskState::Assigned,
             Phase::Assigned { running: true, .. } => TaskState::Running,

@@ -2,8 +2,8 @@
 //!
 //! A value is *needed* while the client keeps a reference or an unfinished task consumes it. A value held by workers
 //! only is freed when it is not needed: it can be made again. A value the master holds lets its task's inputs go; in
-//! return it stays as long as the record stays if it cannot be made again, so that lineage always has an end that
-//! exists.
+//! return it stays as long as the record stays if it cannot be made again, as does an upload wherever it is, so that
+//! lineage always has an end that exists.
 use crate::action::{Action, InputSource, Outcome};
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase, Task, Value};
@@ -12,6 +12,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use quiltwork_types::{Chapter, FailureKind, TaskFailure, TaskId, ValueId, WorkerId};
+use smallvec::smallvec;
 
 impl Scheduler {
     /// Publishes the value of an unfinished task that no worker has any more. `maker` is `None` for an upload.
@@ -66,18 +67,26 @@ impl Scheduler {
         }
     }
 
-    /// A worker has a copy now. It may keep it only while the value is still published and needed.
+    /// A worker has the value now. It may keep it only while the value is needed, and published or to be adopted.
     pub(crate) fn on_value_copied(&mut self, turn: &mut Turn<'_>, value: ValueId, worker: WorkerId) {
         if self.workers.get(worker).is_none() {
             return;
         }
         let key = self.tasks.find(value.task).filter(|_| value.output == 0);
-        let wanted = key.filter(|&key| self.tasks[key].available().is_some() && self.tasks[key].is_value_needed());
-        let Some(key) = wanted else { return turn.act(Action::Free { worker, value }) };
-        let Phase::Finished(copies) = &mut self.tasks[key].phase else { return };
-        if !copies.holders.contains(&worker) {
-            copies.holders.push(worker);
-            self.workers.hold(worker, key, copies.size);
+        let Some(key) = key else { return turn.act(Action::Free { worker, value }) };
+        let is_needed = self.tasks[key].is_value_needed();
+        match &mut self.tasks[key].phase {
+            Phase::Adopting(adoption) => {
+                let size = adoption.orphan.size;
+                self.end_adoption(key);
+                self.publish(turn, key, Value { size, at_master: false, holders: smallvec![worker] }, None);
+            }
+            Phase::Finished(copies) if copies.holders.contains(&worker) => {}
+            Phase::Finished(copies) if copies.is_available() && is_needed => {
+                copies.holders.push(worker);
+                self.workers.hold(worker, key, copies.size);
+            }
+            _ => turn.act(Action::Free { worker, value }),
         }
     }
 
@@ -109,10 +118,17 @@ impl Scheduler {
         }
     }
 
-    /// The last copy of a value is gone. Consumers that no worker has must wait again; one that runs has its inputs,
-    /// so for its sake nothing is recomputed unless it has to start over.
+    /// The last copy of a value is gone.
     fn on_value_gone(&mut self, key: Key) {
-        let mut wanted = self.tasks[key].kept;
+        let wanted = self.hold_up_consumers(key) || self.tasks[key].kept;
+        let list = if wanted { &mut self.unsettled.reviving } else { &mut self.unsettled.doubtful };
+        list.push(key);
+    }
+
+    /// Lets the consumers that no worker has wait again for a value; one that runs has its inputs, so for its sake
+    /// nothing is recomputed unless it has to start over. Says whether anybody wants the value back.
+    pub(crate) fn hold_up_consumers(&mut self, key: Key) -> bool {
+        let mut wanted = false;
         for i in 0..self.tasks[key].consumers.len() {
             let consumer = self.tasks[key].consumers[i].task;
             match &mut self.tasks[consumer].phase {
@@ -122,12 +138,11 @@ impl Scheduler {
                     self.dequeue(consumer);
                     self.tasks[consumer].phase = Phase::Waiting { missing: 1 };
                 }
-                Phase::Assigned { .. } | Phase::Pausing { .. } | Phase::Uploading => {}
+                Phase::Assigned { .. } | Phase::Pausing { .. } | Phase::Uploading | Phase::Adopting(_) => {}
             }
             wanted = true;
         }
-        let list = if wanted { &mut self.unsettled.reviving } else { &mut self.unsettled.doubtful };
-        list.push(key);
+        wanted
     }
 
     /// Makes a value again that is gone and needed. Its own missing inputs follow when the turn is settled.
@@ -200,17 +215,21 @@ impl Scheduler {
             return self.abandon(turn, key);
         }
         let is_record_needed = task.is_record_needed();
-        let must_stay_at_master = is_record_needed && !task.is_recomputable();
-        self.free_copies(turn, key, must_stay_at_master);
+        let must_stay = is_record_needed && !task.is_recomputable();
+        self.free_copies(turn, key, must_stay);
         if !is_record_needed {
             self.forget(turn, key);
         }
     }
 
     /// Stops an unfinished task that nobody wants. If it was being recomputed, it is merely finished without a value again.
+    /// What is to be adopted once more still is, if something was made from it.
     fn abandon(&mut self, turn: &mut Turn<'_>, key: Key) {
         let task = &self.tasks[key];
         if task.published && !task.consumers.is_empty() {
+            if !task.is_recomputable() {
+                return;
+            }
             self.withdraw(turn, key);
             self.tasks[key].phase = Phase::Finished(Box::default());
             self.stop_needing_inputs(key);
@@ -220,14 +239,18 @@ impl Scheduler {
         }
     }
 
-    fn free_copies(&mut self, turn: &mut Turn<'_>, key: Key, stays_at_master: bool) {
+    /// Frees a value everywhere, or if it must stay, at the workers if the master has it too.
+    fn free_copies(&mut self, turn: &mut Turn<'_>, key: Key, must_stay: bool) {
         let value_id = self.tasks[key].value_id();
         let Phase::Finished(value) = &mut self.tasks[key].phase else { return };
+        if must_stay && !value.at_master {
+            return;
+        }
         for worker in value.holders.drain(..) {
             self.workers.drop_value(worker, key, value.size);
             turn.act(Action::Free { worker, value: value_id });
         }
-        if value.at_master && !stays_at_master {
+        if value.at_master && !must_stay {
             value.at_master = false;
             turn.act(Action::FreeAtMaster { value: value_id });
         }

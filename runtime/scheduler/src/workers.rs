@@ -158,6 +158,27 @@ impl Workers {
         }
     }
 
+    pub(crate) fn begin_adopting(&mut self, id: WorkerId, value: Key, size: u64) {
+        if let Some(worker) = self.joined.get_mut(&id)
+            && worker.adopting.insert(value)
+        {
+            worker.adopting_bytes += u128::from(size);
+        }
+    }
+
+    pub(crate) fn end_adopting(&mut self, id: WorkerId, value: Key, size: u64) {
+        if let Some(worker) = self.joined.get_mut(&id)
+            && worker.adopting.remove(&value)
+        {
+            worker.adopting_bytes -= u128::from(size);
+        }
+    }
+
+    /// Of these workers the one that holds least.
+    pub(crate) fn emptiest(&self, workers: &[WorkerId]) -> Option<WorkerId> {
+        workers.iter().copied().min_by_key(|&id| self.get(id).map(Worker::claimed_bytes))
+    }
+
     /// Workers that gained room since `forget_gains`. Every way to gain room ends up here.
     pub(crate) fn gained(&self) -> &[WorkerId] {
         &self.gained

@@ -1,5 +1,7 @@
 //! What a task asks for and what a worker has; comparing the two is all this file does.
+use crate::ids::{NodeId, WorkerId};
 use alloc::boxed::Box;
+use alloc::format;
 use serde::{Deserialize, Serialize};
 
 /// Slots, memory and named resources: of a worker (what it has) or of a task (what it asks for).
@@ -22,6 +24,39 @@ pub struct NamedResource {
     pub amount: u64,
 }
 
+/// What the names of resources begin with by which tasks are bound to a worker or a node.
+const WORKER_PREFIX: &str = "worker:";
+const NODE_PREFIX: &str = "node:";
+
+/// How much every worker has of the resources that bind: more tasks than can ever be given to it.
+const PLENTY: u64 = u32::MAX as u64;
+
+impl NamedResource {
+    /// What only this worker has: a task that asks for it runs there or nowhere.
+    #[must_use]
+    pub fn of_worker(worker: WorkerId) -> Self {
+        Self { name: format!("{WORKER_PREFIX}{}", worker.0).into(), amount: 1 }
+    }
+
+    /// What only the workers of this node have.
+    #[must_use]
+    pub fn of_node(node: NodeId) -> Self {
+        Self { name: format!("{NODE_PREFIX}{}", node.0).into(), amount: 1 }
+    }
+
+    /// The worker to which it binds, if it does.
+    #[must_use]
+    pub fn bound_worker(&self) -> Option<WorkerId> {
+        self.name.strip_prefix(WORKER_PREFIX)?.parse().ok().map(WorkerId)
+    }
+
+    /// Whether it binds a task to a place. Such names are the cluster's own.
+    #[must_use]
+    pub fn is_binding(&self) -> bool {
+        self.name.starts_with(WORKER_PREFIX) || self.name.starts_with(NODE_PREFIX)
+    }
+}
+
 impl Resources {
     /// `slots` units of concurrency and nothing else.
     #[must_use]
@@ -41,6 +76,24 @@ impl Resources {
         self.slots >= wanted.slots
             && self.memory >= wanted.memory
             && wanted.named.iter().all(|r| self.amount(&r.name) >= r.amount)
+    }
+
+    /// The same with enough of what binds tasks to this worker and its node; what pretended to be that is gone.
+    #[must_use]
+    pub fn bound_to(&self, worker: WorkerId, node: Option<NodeId>) -> Self {
+        let own = [Some(NamedResource::of_worker(worker)), node.map(NamedResource::of_node)];
+        let own = own.into_iter().flatten().map(|binding| NamedResource { amount: PLENTY, ..binding });
+        let mut bound = self.without_bindings();
+        bound.named = bound.named.into_iter().chain(own).collect();
+        bound.named.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        bound
+    }
+
+    /// The same without what binds tasks to a place.
+    #[must_use]
+    pub fn without_bindings(&self) -> Self {
+        let named = self.named.iter().filter(|resource| !resource.is_binding()).cloned().collect();
+        Self { slots: self.slots, memory: self.memory, named }
     }
 }
 

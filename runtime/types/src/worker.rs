@@ -1,5 +1,5 @@
 //! What is known and said about workers.
-use crate::ids::{AttemptId, WorkerId};
+use crate::ids::{AttemptId, NodeId, WorkerId};
 use crate::resources::Resources;
 use crate::size::ByteCount;
 use alloc::string::String;
@@ -53,6 +53,8 @@ pub struct WorkerInfo {
     pub worker: WorkerId,
     /// Its process id on its node.
     pub pid: u32,
+    /// The node whose store of values it shares with the other workers there; none if it keeps its values to itself.
+    pub node: Option<NodeId>,
     /// What it has in total.
     pub capacity: Resources,
     /// Attempts it was given and has not ended.

@@ -51,9 +51,21 @@ impl Part {
 
     /// Gives it the name under which others find it; what had that name before is gone.
     pub(super) fn rename(mut self, path: &Path) -> io::Result<()> {
-        fs::rename(&self.path, path)?;
-        self.path.clear();
+        self.move_to(path)?;
+        self.leave();
         Ok(())
+    }
+
+    /// Gives it another name, and still removes it when it is dropped.
+    pub(super) fn move_to(&mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        path.clone_into(&mut self.path);
+        Ok(())
+    }
+
+    /// Lets others decide what becomes of it.
+    pub(super) fn leave(mut self) {
+        self.path.clear();
     }
 }
 

@@ -43,6 +43,11 @@ impl Area {
 
     /// Takes a spare of about this size, whoever has set it aside, for a value that `holder` will hold.
     pub(crate) fn take_spare(&self, value: ValueId, holder: WorkerId, size: u64) -> Option<Spare> {
+        self.take_spare_as(self.memory.unnamed(value, holder), size)
+    }
+
+    /// Takes a spare of about this size and gives it this name in memory.
+    pub(super) fn take_spare_as(&self, path: PathBuf, size: u64) -> Option<Spare> {
         if size < SMALLEST_SPARE {
             return None;
         }
@@ -50,7 +55,6 @@ impl Area {
         let sizes = files.filter_map(|file| Some((bytes_of(&file.path())?, file.path())));
         let alike = sizes.filter(|(bytes, _)| (size / 2..=size.saturating_mul(2)).contains(bytes));
         let (_, nearest) = alike.min_by_key(|(bytes, _)| bytes.abs_diff(size))?;
-        let path = self.memory.unnamed(value, holder);
         // Another process may have been faster.
         fs::rename(nearest, &path).ok()?;
         Some(Spare(Part::at(Place::Memory, path)))

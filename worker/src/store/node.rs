@@ -17,7 +17,8 @@ use crate::failure::TaskError;
 use arriving::Arriving;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use quiltwork_protocol::master_to_worker::Orphan;
+use quiltwork_types::{AttemptId, Encoding, JobId, ValueId, WorkerId};
 use spares::Spares;
 use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -188,6 +189,24 @@ impl NodeStore {
         true
     }
 
+    /// Takes the file of an orphan over. If there is no room for it in memory, it goes to disk like any other value.
+    fn make_own(&self, Orphan { value, size, formerly }: &Orphan) -> Result<(), TaskError> {
+        let counted = self.room_in_memory(*size, Room::reserve);
+        if counted.is_none() && self.disk.as_ref().is_none_or(|disk| !disk.has_room(*size)) {
+            return Err(self.full(*size, None));
+        }
+        let found = self.area.adopt(*value, *size, formerly, self.worker).map_err(TaskError::StoreBroken)?;
+        let claim = match (found.ok_or(TaskError::NotWritten)?, counted) {
+            (Place::Memory, Some(counted)) => Claim::Own { place: Place::Memory, counted },
+            (place, _) => self.take(place, *size),
+        };
+        self.values.insert(*value, self.held(Origin::Copied, claim));
+        if self.memory.held() > self.memory.limit() {
+            self.spill_to(self.memory.limit());
+        }
+        Ok(())
+    }
+
     /// Removes a value and its file if `may_go` says so of it. The index is locked until the file is gone, so that it
     /// is not the file of a later one.
     fn remove_if(&self, value: ValueId, may_go: impl FnOnce(&Held) -> bool) {
@@ -229,7 +248,7 @@ impl ValueStore for NodeStore {
     }
 
     fn has_room(&self, size: u64) -> bool {
-        self.memory.held().checked_add(size).is_some_and(|sum| sum <= self.memory.limit())
+        self.memory.has_room(size)
     }
 
     fn in_memory(&self) -> u64 {
@@ -299,5 +318,20 @@ impl ValueStore for NodeStore {
         let missing = values.into_iter().filter(|value| !self.take_over(*value, from)).collect();
         self.area.remove_all_of(from);
         missing
+    }
+
+    fn adopt(&self, orphan: &Orphan) -> Result<(), TaskError> {
+        if self.values.contains_key(&orphan.value) {
+            return Ok(());
+        }
+        let adopted = self.make_own(orphan);
+        if adopted.is_err() {
+            self.area.remove_orphan(orphan.value, &orphan.formerly);
+        }
+        adopted
+    }
+
+    fn clear_away(&self, job: JobId) {
+        self.area.remove_uploads(job);
     }
 }

@@ -31,6 +31,11 @@ impl Room {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Whether so many bytes more may be held now.
+    pub(super) fn has_room(&self, size: u64) -> bool {
+        self.held().checked_add(size).is_some_and(|sum| sum <= self.limit)
+    }
+
     /// Counts so many bytes if there is room for them.
     pub(super) fn reserve(&self, size: u64) -> Option<Counted> {
         self.reserve_below(size, self.limit)

@@ -12,7 +12,7 @@ use quiltwork_protocol::{
 use quiltwork_transport::{
     Authority, Connection, Endpoint, JoinError, Link, LinkError, LinkReceiver, LinkSender, Role,
 };
-use quiltwork_types::{AttemptId, Encoding, Epoch, FunctionId, JobId, Resources, TaskId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Encoding, Epoch, FunctionId, JobId, NodeId, Resources, TaskId, ValueId, WorkerId};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,10 +53,19 @@ impl Cluster {
         self.worker_with(1, std::process::id()).await.unwrap()
     }
 
-    /// A worker with one slot.
+    /// A worker of a node.
+    pub(crate) async fn worker_on(&self, node: NodeId) -> FakeWorker {
+        self.admit_worker(1, std::process::id(), Some(node)).await.unwrap()
+    }
+
     pub(crate) async fn worker_with(&self, port: u16, pid: u32) -> Result<FakeWorker, JoinError> {
+        self.admit_worker(port, pid, None).await
+    }
+
+    /// A worker with one slot.
+    async fn admit_worker(&self, port: u16, pid: u32, node: Option<NodeId>) -> Result<FakeWorker, JoinError> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let purpose = Purpose::Worker { pid, capacity: Resources::slots(1), address, node: None };
+        let purpose = Purpose::Worker { pid, capacity: Resources::slots(1), address, node };
         let connection = self.connect(Role::Worker).await;
         let (welcome, link) = join(&connection, purpose).await?;
         let You::Worker(worker) = welcome.you else { panic!("{welcome:?}") };
@@ -66,15 +75,24 @@ impl Cluster {
 
     /// A client that has defined its function.
     pub(crate) async fn client(&self) -> FakeClient {
-        let client = self.try_client().await.unwrap();
+        self.client_on(None).await
+    }
+
+    /// A client of a node that has defined its function.
+    pub(crate) async fn client_on(&self, node: Option<NodeId>) -> FakeClient {
+        let client = self.admit_client(node).await.unwrap();
         let define = ClientToMaster::DefineFunction { function: FUNCTION, name: "count".to_owned() };
         client.say(define, Vec::new());
         client
     }
 
     pub(crate) async fn try_client(&self) -> Result<FakeClient, JoinError> {
+        self.admit_client(None).await
+    }
+
+    async fn admit_client(&self, node: Option<NodeId>) -> Result<FakeClient, JoinError> {
         let connection = self.connect(Role::Client).await;
-        let (welcome, link) = join(&connection, Purpose::Client).await?;
+        let (welcome, link) = join(&connection, Purpose::Client { node }).await?;
         let You::Client(job) = welcome.you else { panic!("{welcome:?}") };
         Ok(FakeClient { job, peer: Peer::new(connection, link), ends: VecDeque::new() })
     }
@@ -207,7 +225,12 @@ impl FakeClient {
 
     /// Announces an upload.
     pub(crate) fn put(&self, index: u32, size: u64) {
-        self.say(ClientToMaster::Put { task: self.task(index), size, encoding: ENCODING }, Vec::new());
+        self.say(ClientToMaster::Put { task: self.task(index), size, encoding: ENCODING, written: false }, Vec::new());
+    }
+
+    /// Announces what is in the area of its node.
+    pub(crate) fn put_written(&self, index: u32, size: u64) {
+        self.say(ClientToMaster::Put { task: self.task(index), size, encoding: ENCODING, written: true }, Vec::new());
     }
 
     /// The next end of a task, with its payload.

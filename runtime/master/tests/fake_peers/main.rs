@@ -1,4 +1,5 @@
 //! A real master on loopback and fake peers that speak the protocol by hand: what each side is told, and when.
+mod adopting;
 mod dispatch;
 mod harness;
 mod limits;

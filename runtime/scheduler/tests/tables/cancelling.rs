@@ -68,7 +68,7 @@ fn a_closed_job_leaves_nothing_and_accepts_nothing() {
     let mut stage = Stage::new(&[1]);
     stage.submit([kept(0, &[]), kept(1, &[0]), kept(2, &[1]), kept(3, &[])]);
     stage.finishes(0, 0, 1);
-    let actions = stage.tell(Event::JobClosed { job: JobId(0) });
+    let actions = stage.tell(Event::JobClosed { job: JobId(0), node: None });
     assert_eq!(forgotten(&actions), [0, 1, 2, 3]);
     assert!(actions.contains(&free(0, 0)) && actions.contains(&cancel(0, attempt(1, 1))), "{actions:?}");
     assert_eq!(stage.scheduler.task_count(), 0);

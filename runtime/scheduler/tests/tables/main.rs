@@ -1,4 +1,6 @@
 //! State × event → actions: one table per rule of the scheduler, each told as given, when, then.
+mod adopting;
+mod binding;
 mod cancelling;
 mod inheriting;
 mod losing;

@@ -47,7 +47,12 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 }
 
 pub(crate) fn hello() -> Hello {
-    Hello { versions: VersionRange::OURS, build: BUILD.to_owned(), registry: 7, purpose: Purpose::Client }
+    Hello {
+        versions: VersionRange::OURS,
+        build: BUILD.to_owned(),
+        registry: 7,
+        purpose: Purpose::Client { node: None },
+    }
 }
 
 pub(crate) fn welcome() -> Welcome {

@@ -25,7 +25,11 @@ impl NodeStore {
         let begin = |place, spare| self.area.begin(place, value, self.worker, encoding, size, spare);
         // It counts no longer when it is asked whether there is room.
         let spare = self.spares.take(&self.area, value, self.worker, size);
-        if let Some(counted) = self.room_in_memory(size, origin) {
+        let reserve = match origin {
+            Origin::Copied if self.disk.is_none() => Room::reserve_copy,
+            Origin::Copied | Origin::Made(_) => Room::reserve,
+        };
+        if let Some(counted) = self.room_in_memory(size, reserve) {
             match begin(Place::Memory, spare) {
                 Ok(draft) => return Ok((draft, counted)),
                 // Others use the machine's memory as well.
@@ -39,14 +43,11 @@ impl NodeStore {
         Ok((draft, counted))
     }
 
-    fn room_in_memory(&self, size: u64, origin: Origin) -> Option<Counted> {
-        let reserve = || match origin {
-            Origin::Copied if self.disk.is_none() => self.memory.reserve_copy(size),
-            Origin::Copied | Origin::Made(_) => self.memory.reserve(size),
-        };
-        let counted = reserve().or_else(|| {
+    /// Counts a value in memory, if need be after others went to disk.
+    pub(super) fn room_in_memory(&self, size: u64, reserve: fn(&Room, u64) -> Option<Counted>) -> Option<Counted> {
+        let counted = reserve(&self.memory, size).or_else(|| {
             self.spares.clear();
-            reserve()
+            reserve(&self.memory, size)
         });
         if counted.is_some() || self.disk.is_none() {
             return counted;
@@ -111,7 +112,7 @@ impl NodeStore {
         if is_full(&error) { self.full(size, Some(place)) } else { TaskError::StoreBroken(error) }
     }
 
-    fn full(&self, size: u64, used_up: Option<Place>) -> TaskError {
+    pub(super) fn full(&self, size: u64, used_up: Option<Place>) -> TaskError {
         let place = |place, room: &Room, folder| FullPlace {
             folder,
             held: room.held(),

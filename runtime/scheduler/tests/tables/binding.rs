@@ -1,0 +1,75 @@
+//! Tasks that are bound to a worker or a node: run there or not at all.
+use crate::stage::*;
+use quiltwork_types::{FailureKind, NamedResource, NodeId, Resources, TaskSpec, TaskState, WorkerId};
+
+/// Workers 0 and 1 on node 1, worker 2 on node 2, as the master lets them in.
+fn cluster() -> Stage {
+    let mut stage = Stage::new(&[]);
+    for (worker, node) in [(0, 1), (1, 1), (2, 2)] {
+        joins(&mut stage, worker, node);
+    }
+    stage
+}
+
+fn joins(stage: &mut Stage, worker: u32, node: u64) {
+    let (worker, node) = (WorkerId(worker), Some(NodeId(node)));
+    let capacity = Resources::slots(1).bound_to(worker, node);
+    stage.tell(quiltwork_scheduler::Event::WorkerJoined { worker, capacity, node });
+}
+
+fn bound(index: u32, to: NamedResource) -> TaskSpec {
+    TaskSpec { resources: Resources { named: Box::new([to]), ..Resources::default() }, ..kept(index, &[]) }
+}
+
+fn on_worker(index: u32, worker: u32) -> TaskSpec {
+    bound(index, NamedResource::of_worker(WorkerId(worker)))
+}
+
+#[test]
+fn a_bound_task_waits_for_its_place_and_keeps_others_from_nothing() {
+    let mut stage = cluster();
+    assert_eq!(dispatched(&stage.submit([on_worker(0, 1), on_worker(1, 1)])), [(1, 0, 1)]);
+    assert_eq!(dispatched(&stage.submit([kept(2, &[]), bound(3, NamedResource::of_node(NodeId(2)))])).len(), 2);
+    assert_eq!(stage.state(1), Some(TaskState::Queued));
+    assert_eq!(dispatched(&stage.finishes_inline(1, 0, 1)), [(1, 1, 1)]);
+}
+
+#[test]
+fn a_worker_that_is_not_there_fails_the_task_at_once() {
+    let mut stage = cluster();
+    let failures = failures(&stage.submit([on_worker(0, 7)]));
+    let [(0, failure)] = &failures[..] else { panic!("{failures:?}") };
+    assert_eq!(failure.kind, FailureKind::NoSuchResources);
+    assert_eq!(failure.message, "it is bound to worker w7, which is not there (any more)");
+    assert!(failure.hint.is_some());
+}
+
+#[test]
+fn the_loss_of_the_worker_fails_what_is_bound_to_it_wherever_it_stands() {
+    let mut stage = cluster();
+    let waiting = TaskSpec { inputs: Box::new([value(2)]), ..on_worker(3, 0) };
+    stage.submit([on_worker(0, 0), on_worker(1, 0), on_worker(2, 1), waiting]);
+    let mut failures = failed(&stage.loses(0));
+    failures.sort_unstable_by_key(|&(index, _)| index);
+    assert_eq!(failures, [(0, FailureKind::NoSuchResources), (1, FailureKind::NoSuchResources)]);
+    assert_eq!(failed(&stage.finishes_inline(1, 2, 1)), [(3, FailureKind::NoSuchResources)]);
+}
+
+#[test]
+fn a_task_on_a_node_waits_for_the_next_worker_there() {
+    let mut stage = cluster();
+    stage.submit([bound(0, NamedResource::of_node(NodeId(2)))]);
+    assert_eq!((failed(&stage.loses(2)), stage.state(0)), (vec![], Some(TaskState::Queued)));
+    joins(&mut stage, 5, 2);
+    assert_eq!(stage.state(0), Some(TaskState::Assigned));
+}
+
+#[test]
+fn what_pretends_to_bind_is_taken_away_from_a_worker() {
+    let claims = [NamedResource { name: "gpu".into(), amount: 2 }, NamedResource::of_worker(WorkerId(3))];
+    let claimed = Resources { named: Box::new(claims), ..Resources::slots(1) };
+    let bound = claimed.bound_to(WorkerId(8), Some(NodeId(4)));
+    let names: Vec<_> = bound.named.iter().map(|resource| &*resource.name).collect();
+    assert_eq!(names, ["gpu", "node:4", "worker:8"]);
+    assert_eq!(bound.without_bindings().named.len(), 1);
+}

@@ -1,0 +1,203 @@
+//! What clients write into the area of their node, until a worker there makes it its own; who is asked to is decided
+//! elsewhere.
+//!
+//! ```text
+//! <job>-<task>-<output>.c<job>     a sealed value that no worker holds yet
+//! .c<job>.<process>.<n>~           being written
+//! ```
+use super::folder::{Folder, remove, unless_missing};
+use super::format::HEADER;
+use super::part::{Draft, Part};
+use super::{Area, Place};
+use quiltwork_types::{Encoding, JobId, ValueId, WorkerId};
+use std::fs;
+use std::io::{self, ErrorKind, IoSlice};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A value in an area that its client has written; dropping it removes it, unless it is left to the workers.
+#[derive(Debug)]
+pub struct Upload {
+    memory: Folder,
+    job: JobId,
+    part: Part,
+}
+
+impl Area {
+    /// Writes a value of a client's job, whole and sealed, but under no name yet.
+    ///
+    /// # Errors
+    /// If there is no room or it cannot be written.
+    pub fn write_upload(&self, job: JobId, encoding: Encoding, payload: &[u8]) -> io::Result<Upload> {
+        let size = payload.len() as u64;
+        let unnamed = || {
+            static UPLOADS: AtomicU64 = AtomicU64::new(0);
+            let number = UPLOADS.fetch_add(1, Ordering::Relaxed);
+            self.folder().join(format!("{}.{}.{number}~", suffix(job), std::process::id()))
+        };
+        let spare = self.take_spare_as(unnamed(), size).and_then(|spare| Draft::reuse(spare, encoding, size).ok());
+        let draft = spare.map_or_else(|| Draft::create(Place::Memory, unnamed(), encoding, size), Ok)?;
+        draft.write_at(0, &mut [IoSlice::new(payload)])?;
+        Ok(Upload { memory: self.memory.clone(), job, part: draft.seal()? })
+    }
+
+    /// Gives `adopter` a value that is under the name of its client or of one of `formerly`, and says where it is; none
+    /// if it is not there.
+    ///
+    /// # Errors
+    /// If it has another size, or the system does not rename it.
+    pub(crate) fn adopt(
+        &self,
+        value: ValueId,
+        size: u64,
+        formerly: &[WorkerId],
+        adopter: WorkerId,
+    ) -> io::Result<Option<Place>> {
+        for (place, path) in self.places_of_orphan(value, formerly) {
+            let Some(metadata) = unless_missing(fs::metadata(&path))? else { continue };
+            if metadata.len() != size + HEADER as u64 {
+                let message = format!("its file has {} bytes, of {size} and a header", metadata.len());
+                return Err(io::Error::new(ErrorKind::InvalidData, message));
+            }
+            let folder = self.at(place).expect("it was found there");
+            if unless_missing(fs::rename(&path, folder.file(value, adopter)))?.is_some() {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes a value nobody is going to adopt.
+    pub(crate) fn remove_orphan(&self, value: ValueId, formerly: &[WorkerId]) {
+        for (_, path) in self.places_of_orphan(value, formerly) {
+            remove(&path);
+        }
+    }
+
+    /// Removes everything the client of a job has written, also what it was still writing.
+    pub(crate) fn remove_uploads(&self, job: JobId) {
+        let (whole, part) = (suffix(job), format!("{}.", suffix(job)));
+        for file in fs::read_dir(self.folder()).into_iter().flatten().flatten() {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(&whole) || name.starts_with(&part) {
+                remove(&file.path());
+            }
+        }
+    }
+
+    /// Clients write into memory; what a worker had adopted may have moved to disk.
+    fn places_of_orphan(&self, value: ValueId, formerly: &[WorkerId]) -> impl Iterator<Item = (Place, PathBuf)> {
+        let of_client = (Place::Memory, self.folder().join(name(value)));
+        let of_worker =
+            move |&worker: &WorkerId| self.folders().map(move |(place, folder)| (place, folder.file(value, worker)));
+        std::iter::once(of_client).chain(formerly.iter().flat_map(of_worker))
+    }
+}
+
+impl Upload {
+    /// Gives it the name under which workers find it. It is still removed when it is dropped.
+    ///
+    /// # Errors
+    /// If the system does not.
+    pub fn seal(&mut self, value: ValueId) -> io::Result<()> {
+        debug_assert_eq!(value.task.job, self.job, "a client names its own values");
+        self.part.move_to(&self.memory.path().join(name(value)))
+    }
+
+    /// The master was told of it: a worker makes it its own, or removes it.
+    pub fn leave_to_workers(self) {
+        self.part.leave();
+    }
+}
+
+fn suffix(job: JobId) -> String {
+    format!(".c{}", job.0)
+}
+
+fn name(ValueId { task, output }: ValueId) -> String {
+    format!("{}-{}-{output}{}", task.job.0, task.index, suffix(task.job))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quiltwork_types::TaskId;
+
+    const JOB: JobId = JobId(1);
+    const OTHER: JobId = JobId(11);
+    const WORKER: WorkerId = WorkerId(1);
+
+    fn area() -> (tempfile::TempDir, Area) {
+        let folder = tempfile::tempdir().unwrap();
+        let area = Area::create(&folder.path().join("area"), Some(&folder.path().join("disk"))).unwrap();
+        (folder, area)
+    }
+
+    fn value(job: JobId) -> ValueId {
+        ValueId::of(TaskId { job, index: 5 })
+    }
+
+    fn put(area: &Area, job: JobId) {
+        let mut upload = area.write_upload(job, Encoding::Raw, b"four").unwrap();
+        upload.seal(value(job)).unwrap();
+        upload.leave_to_workers();
+    }
+
+    fn files(area: &Area) -> usize {
+        // Two are the folder for spares and the link to the other folder.
+        fs::read_dir(area.folder()).unwrap().count() - 2
+    }
+
+    #[test]
+    fn what_a_client_has_written_is_nobodys_until_a_worker_adopts_it() {
+        let (_folder, area) = area();
+        put(&area, JOB);
+        assert!(area.map(value(JOB), WORKER).unwrap().is_none());
+        assert_eq!(area.adopt(value(JOB), 4, &[], WORKER).unwrap(), Some(Place::Memory));
+        assert_eq!(area.map(value(JOB), WORKER).unwrap().unwrap().1, "four");
+        assert_eq!(area.adopt(value(JOB), 4, &[], WORKER).unwrap(), None, "it is not there any more");
+        assert_eq!(files(&area), 1);
+    }
+
+    #[test]
+    fn what_a_worker_had_adopted_that_is_gone_is_found_under_its_name() {
+        let (_folder, area) = area();
+        put(&area, JOB);
+        assert_eq!(area.adopt(value(JOB), 4, &[], WORKER).unwrap(), Some(Place::Memory));
+        assert_eq!(area.adopt(value(JOB), 4, &[WorkerId(9), WORKER], WorkerId(2)).unwrap(), Some(Place::Memory));
+        assert!(area.map(value(JOB), WorkerId(2)).unwrap().is_some());
+        assert_eq!(files(&area), 1);
+    }
+
+    #[test]
+    fn a_file_of_another_size_than_announced_is_not_adopted() {
+        let (_folder, area) = area();
+        put(&area, JOB);
+        let error = area.adopt(value(JOB), 5, &[], WORKER).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        area.remove_orphan(value(JOB), &[]);
+        assert_eq!(files(&area), 0);
+    }
+
+    #[test]
+    fn an_upload_that_the_master_is_not_told_of_leaves_nothing() {
+        let (_folder, area) = area();
+        drop(area.write_upload(JOB, Encoding::Raw, b"x").unwrap());
+        let mut upload = area.write_upload(JOB, Encoding::Raw, b"x").unwrap();
+        upload.seal(value(JOB)).unwrap();
+        drop(upload);
+        assert_eq!(files(&area), 0);
+    }
+
+    #[test]
+    fn of_a_client_that_is_gone_everything_is_removed_and_nothing_of_others() {
+        let (_folder, area) = area();
+        put(&area, JOB);
+        put(&area, OTHER);
+        std::mem::forget(area.write_upload(JOB, Encoding::Raw, b"cut off").unwrap());
+        area.remove_uploads(JOB);
+        assert_eq!(files(&area), 1);
+        assert!(area.adopt(value(OTHER), 4, &[], WORKER).unwrap().is_some());
+    }
+}
