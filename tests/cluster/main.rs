@@ -5,6 +5,7 @@ mod bad_input;
 mod chaos;
 mod data;
 mod lifetimes;
+mod memory;
 mod nested;
 mod tasks;
 
@@ -20,7 +21,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Two cores: clusters beside each other would only take turns, and their kills would hit slower machines unevenly.
     arguments.test_threads = Some(1);
-    let trials = [chaos::trials(), bad_input::trials(), nested::trials(), lifetimes::trials(), data::trials()];
+    let trials =
+        [chaos::trials(), bad_input::trials(), nested::trials(), lifetimes::trials(), memory::trials(), data::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

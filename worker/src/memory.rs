@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
-/// Time between two looks. A look costs some ten microseconds; a task that fills fresh memory gets about 100 MiB further.
+/// Time between two looks. A look costs some tens of microseconds; who fills fresh memory gets about 100 MiB further until
+/// the next.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Above this share of the limit, in percent, values go to disk.
