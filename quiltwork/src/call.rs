@@ -84,8 +84,9 @@ impl<T> TaskCall<T> {
         self
     }
 
-    /// How much memory it occupies while it runs: bytes, or text such as `"1.5GiB"`. Unless told otherwise its memory is
-    /// not accounted.
+    /// How much memory it occupies while it runs: bytes, or text such as `"1.5GiB"`. It runs only where so much is not
+    /// given to others. Unless told otherwise nothing is set aside for it. What its worker really uses is watched in any
+    /// case ([`memory_limit`](crate::LocalClusterBuilder::memory_limit)).
     pub fn memory(mut self, amount: impl ByteSize) -> Self {
         match amount.in_bytes() {
             Ok(bytes) => self.call.options.resources.memory = bytes,

@@ -5,6 +5,7 @@ mod bad_input;
 mod chaos;
 mod data;
 mod lifetimes;
+mod memory;
 mod nested;
 mod tasks;
 mod transfer;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         bad_input::trials(),
         nested::trials(),
         lifetimes::trials(),
+        memory::trials(),
         data::trials(),
         transfer::trials(),
     ];

@@ -6,13 +6,15 @@ use super::shared_memory::{self, StorePlan};
 use crate::error::{Error, Problem, Result};
 use crate::init;
 use crate::size::ByteSize;
-use quiltwork_types::NamedResource;
+use quiltwork_types::{ByteCount, NamedResource};
 use std::path::PathBuf;
 
 /// More workers on one machine, or slots in one worker, are a slip of the keyboard.
 const MOST: usize = 1024;
-/// What a worker may hold if the system does not tell how much memory there is, in bytes.
+/// What a worker may use if the system does not tell how much memory there is, in bytes.
 const UNKNOWN_MEMORY: u64 = 1 << 30;
+/// The least that leaves something to tasks, in bytes: a worker itself takes a few MiB.
+const LEAST_MEMORY: u64 = 16 << 20;
 
 /// Options of a [`LocalCluster`]; every one has a default.
 #[derive(Clone, Debug)]
@@ -79,8 +81,17 @@ impl LocalClusterBuilder {
         Self { slots, ..self }
     }
 
-    /// How much memory each worker may use for the values it holds, and its tasks may ask for: `"2GiB"`, `"512MB"` or a
-    /// number of bytes. Default: half of the memory there is, shared by the workers.
+    /// How much memory each worker may use, for the values it holds and by its tasks, and how much its tasks may ask for
+    /// ([`memory`](crate::TaskCall::memory)): `"2GiB"`, `"512MB"` or a number of bytes, at least 16 MiB. Default: half of
+    /// the memory there is, shared by the workers.
+    ///
+    /// While a worker has something to do, it looks at what it uses twenty times a second:
+    /// - above 60 % of the limit, values move to disk;
+    /// - from 80 % on, it gets a task only when it has nothing to do, until it uses less than 70 %;
+    /// - from 95 % on, its process ends and is started again. The task that was started last is to blame: it runs again
+    ///   elsewhere, and fails with [`FailureKind::OutOfMemory`](crate::FailureKind) when it has cost as many workers as
+    ///   [`max_worker_deaths`](Self::max_worker_deaths) says. The worker's other tasks run again without blame, and its
+    ///   values are passed on.
     pub fn memory_limit(self, limit: impl ByteSize) -> Self {
         Self { memory_limit: Some(limit.in_bytes()), ..self }
     }
@@ -232,9 +243,12 @@ fn check_at_most(count: usize, what: &str) -> Result<()> {
 
 fn memory_of_each(limit: Option<Result<u64>>, workers: usize) -> Result<u64> {
     match limit.transpose()? {
-        Some(0) => Err(invalid("a worker with a memory limit of 0 holds no value", "leave it out for the default")),
+        Some(limit) if limit < LEAST_MEMORY => {
+            let message = format!("a memory limit of {} leaves nothing to tasks", ByteCount(limit));
+            Err(invalid(message, "allow 16 MiB or more, or leave it out for the default"))
+        }
         Some(limit) => Ok(limit),
-        None => Ok(machine::memory().map_or(UNKNOWN_MEMORY, |bytes| bytes / 2 / workers as u64).max(1)),
+        None => Ok(machine::memory().map_or(UNKNOWN_MEMORY, |bytes| bytes / 2 / workers as u64).max(LEAST_MEMORY)),
     }
 }
 
@@ -281,6 +295,7 @@ mod tests {
             (builder().slots(usize::MAX), "slots are more"),
             (builder().memory_limit("much"), "`much`"),
             (builder().memory_limit(0), "memory limit of 0"),
+            (builder().memory_limit("15MiB"), "memory limit of 15 MiB"),
             (builder().value_limit("-1"), "`-1`"),
             (builder().store_limit("full"), "`full`"),
             (builder().spill_limit("all"), "`all`"),

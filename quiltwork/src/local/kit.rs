@@ -89,7 +89,7 @@ pub(crate) struct StartKit {
     pub(crate) client_ticket: String,
     /// How many tasks it runs at a time.
     pub(crate) slots: u32,
-    /// Bytes of values it may hold, and of memory its tasks may ask for.
+    /// Bytes of memory it may use, and its tasks may ask for.
     pub(crate) memory: u64,
     /// Named resources, sorted by name.
     pub(crate) named: Box<[NamedResource]>,
