@@ -143,9 +143,9 @@ async fn main() -> Result<()> {
 }
 
 fn print(rows: &[Features], unread: &[Unread]) {
-    let pixels: f64 = rows.iter().map(|row| f64::from(row.width) * f64::from(row.height)).sum();
+    let pixels: u64 = rows.iter().map(|row| u64::from(row.width) * u64::from(row.height)).sum();
     let files = if unread.len() == 1 { "file that is" } else { "files that are" };
-    println!("{} pictures with {:.2} megapixels, {} {files} none", rows.len(), pixels / 1e6, unread.len());
+    println!("{} pictures with {:.2} megapixels, {} {files} none", rows.len(), pixels as f64 / 1e6, unread.len());
     for (file, reason) in unread {
         println!("not read: {file}: {reason}");
     }
