@@ -7,12 +7,15 @@ use quiltwork::prelude::*;
 use quiltwork::{ErrorKind, FailureKind};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_pipeline_makes_the_same_on_a_cluster_while_workers_are_killed", kills_change_nothing),
         trial("files_are_joined_and_written_while_workers_are_killed", files_through_kills),
+        trial("ranges_travel_between_nodes_while_workers_are_killed", ranges_between_nodes),
+        trial("what_is_made_is_used_before_more_is_made", consumers_first),
         trial("what_is_persisted_outlives_its_worker", persisted),
         trial("a_step_that_fails_says_where_and_why", failures),
     ]
@@ -97,6 +100,48 @@ async fn kills_change_nothing() -> Result<()> {
         ensure!(found == expected, "another result with {workers} workers");
         cluster.shutdown().await;
     }
+    Ok(())
+}
+
+/// Every task reads ranges of what others hold, and some of these die meanwhile.
+async fn ranges_between_nodes() -> Result<()> {
+    let numbers = from_iter(0..20_000_u64, 6)?;
+    let expected = everything(&numbers, 5).run_serially()?;
+    let cluster = LocalCluster::builder().workers(3).nodes(3).max_worker_deaths(1000).start().await?;
+    ensure!(everything(&numbers, 5).run(cluster.client()).await? == expected, "another result without a kill");
+    let found = amid_kills(&cluster, everything(&numbers, 5).run(cluster.client())).await??;
+    ensure!(found == expected, "another result after kills");
+    cluster.shutdown().await;
+    Ok(())
+}
+
+/// Partitions that were made and not used up, in the worker's process.
+static LIVE: AtomicU64 = AtomicU64::new(0);
+
+/// Each record is how many partitions were there when its own was made.
+#[quiltwork::pipeline]
+fn live_partitions(numbers: Partitioned<u64>) -> Partitioned<u64> {
+    let pause = || std::thread::sleep(Duration::from_millis(10));
+    let made = numbers.map_partitions(move |part| {
+        pause();
+        let live = LIVE.fetch_add(1, Ordering::Relaxed) + 1;
+        part.into_iter().map(move |_| live)
+    });
+    let used = made.persist().map_partitions(move |part| {
+        pause();
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+        part
+    });
+    used.persist().map(|live| live)
+}
+
+async fn consumers_first() -> Result<()> {
+    let cluster = LocalCluster::builder().workers(1).start().await?;
+    let live = live_partitions(from_iter(0..16_u64, 16)?).run(cluster.client()).await?;
+    let most = live.iter().max().copied();
+    // One is being made, one is used, one was sent ahead.
+    ensure!(live.len() == 16 && most <= Some(3), "partitions pile up: {live:?}");
+    cluster.shutdown().await;
     Ok(())
 }
 

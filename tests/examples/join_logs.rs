@@ -1,14 +1,6 @@
 //! `join_logs` prints what its head promises, on a cluster, in one thread, and when a worker is killed.
-use crate::programs::run;
+use crate::programs::{promised, run};
 use std::fs;
-
-/// What the head of the example shows.
-fn promised() -> String {
-    let source = include_str!("../../examples/join_logs.rs");
-    let (_, shown) = source.split_once("//! ```text\n").expect("the head shows its output");
-    let (shown, _) = shown.split_once("//! ```").expect("the output ends");
-    shown.replace("//! ", "")
-}
 
 #[test]
 fn the_report_is_the_promised_one_however_it_is_made() {
@@ -16,7 +8,7 @@ fn the_report_is_the_promised_one_however_it_is_made() {
     for flags in runs {
         let run = run("join_logs", flags);
         assert!(run.success, "{flags:?}: {}", run.stderr);
-        assert_eq!(run.stdout, promised(), "{flags:?}");
+        assert_eq!(run.stdout, promised(include_str!("../../examples/join_logs.rs")), "{flags:?}");
     }
 }
 

@@ -50,6 +50,13 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Run {
     Run { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// What the head of an example's source shows as its output.
+pub(crate) fn promised(source: &str) -> String {
+    let (_, shown) = source.split_once("//! ```text\n").expect("the head shows its output");
+    let (shown, _) = shown.split_once("//! ```").expect("the output ends");
+    shown.replace("//! ", "")
+}
+
 /// Builds all examples as this test was built, which is nothing to do after `cargo test --workspace`.
 fn build() -> BTreeMap<String, PathBuf> {
     let (target, profile) = place();

@@ -19,7 +19,7 @@ pub(crate) struct SimWorker {
     pub(crate) held: BTreeSet<ValueId>,
     /// It has stopped talking, but goes on.
     pub(crate) muted: bool,
-    waiting: VecDeque<(AttemptId, Plan)>,
+    waiting: VecDeque<(AttemptId, Plan, Missing)>,
     running: BTreeMap<AttemptId, Running>,
     /// Attempts started so far.
     starts: u64,
@@ -30,7 +30,11 @@ struct Running {
     /// Which start of this worker it was.
     start: u64,
     lent: bool,
+    missing: Missing,
 }
+
+/// Inputs that were not where they were said to be.
+pub(crate) type Missing = Vec<(ValueId, WorkerId)>;
 
 /// What happens to a running attempt next, without anybody's order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,20 +63,20 @@ impl SimWorker {
         Self { id, capacity, node, held: BTreeSet::new(), muted: false, waiting, running, starts: 0 }
     }
 
-    /// An attempt whose inputs are all here.
-    pub(crate) fn dispatched(&mut self, attempt: AttemptId, plan: Plan, effects: &mut Vec<Effect>) {
-        self.waiting.push_back((attempt, plan));
+    /// An attempt whose inputs are all here, or that finds out while it runs that some cannot be read.
+    pub(crate) fn dispatched(&mut self, attempt: AttemptId, plan: Plan, missing: Missing, effects: &mut Vec<Effect>) {
+        self.waiting.push_back((attempt, plan, missing));
         self.start_what_fits(effects);
     }
 
     /// An attempt whose inputs were not where they were said to be.
-    pub(crate) fn refuses(&self, attempt: AttemptId, missing: Vec<(ValueId, WorkerId)>, effects: &mut Vec<Effect>) {
+    pub(crate) fn refuses(&self, attempt: AttemptId, missing: Missing, effects: &mut Vec<Effect>) {
         effects.push(Effect::Send(Event::InputsMissing { worker: self.id, attempt, missing }));
     }
 
     pub(crate) fn recalled(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
         let before = self.waiting.len();
-        self.waiting.retain(|&(waiting, _)| waiting != attempt);
+        self.waiting.retain(|(waiting, ..)| *waiting != attempt);
         if self.waiting.len() < before {
             effects.push(Effect::Send(Event::AttemptReturned { worker: self.id, attempt }));
         }
@@ -121,15 +125,15 @@ impl SimWorker {
     }
 
     fn start_what_fits(&mut self, effects: &mut Vec<Effect>) {
-        while let Some(&(attempt, plan)) = self.waiting.front() {
+        while let Some((attempt, plan, missing)) = self.waiting.pop_front() {
             let taken: u32 =
                 self.running.values().filter(|running| !running.lent).map(|running| running.plan.slots).sum();
             if taken + plan.slots > self.capacity.slots {
+                self.waiting.push_front((attempt, plan, missing));
                 break;
             }
-            self.waiting.pop_front();
             self.starts += 1;
-            self.running.insert(attempt, Running { plan, start: self.starts, lent: false });
+            self.running.insert(attempt, Running { plan, start: self.starts, lent: false, missing });
             effects.push(Effect::Send(Event::AttemptStarted { worker: self.id, attempt }));
             let next = if plan.ending == Ending::AfterChild { Step::Lend } else { Step::Return };
             effects.push(Effect::Later(plan.runs, attempt, next));
@@ -150,10 +154,11 @@ impl SimWorker {
 
     fn end(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
         let reason = self.out_of_memory();
-        let Some(Running { plan, .. }) = self.running.remove(&attempt) else { return };
+        let Some(Running { plan, missing, .. }) = self.running.remove(&attempt) else { return };
         match plan.ending {
             Ending::Poison => effects.push(Effect::Crash(LossReason::ProcessEnded("signal 11 (SIGSEGV)".into()))),
             Ending::Hog => effects.extend(reason.map(Effect::Crash)),
+            _ if !missing.is_empty() => self.refuses(attempt, missing, effects),
             Ending::Broken => self.fail(attempt, FailureKind::BadArgument, effects),
             Ending::Flaky { failures } if attempt.number <= failures => {
                 self.fail(attempt, FailureKind::Panicked, effects);

@@ -364,8 +364,10 @@ impl World {
                 worker.held.insert(value);
                 effects.push(Effect::Send(Event::ValueCopied { value, worker: id }));
             }
-            if missing.is_empty() {
-                worker.dispatched(attempt, plan, effects);
+            // Some only read parts of their inputs, and miss them when they do.
+            let reads = attempt.task.index % 3 == 0;
+            if missing.is_empty() || reads {
+                worker.dispatched(attempt, plan, missing, effects);
             } else {
                 worker.refuses(attempt, missing, effects);
             }

@@ -134,3 +134,67 @@ fn grouped<K: Key, W>(
     }
     Ok(groups)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::from_iter;
+    use crate::data::seen::target_of;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    #[quiltwork::pipeline]
+    #[allow(clippy::type_complexity, reason = "it is what a full join makes")]
+    fn full(left: Partitioned<(u8, u32)>, right: Partitioned<(u8, u32)>) -> Partitioned<Pair<u8, u32, u32>> {
+        left.full_join(right)
+    }
+
+    #[quiltwork::pipeline]
+    fn inner(left: Partitioned<(u8, u32)>, right: Partitioned<(u8, u32)>) -> Partitioned<(u8, (u32, u32))> {
+        left.join(right)
+    }
+
+    /// Records of which most have one key, or none.
+    fn records(most: usize) -> impl Strategy<Value = Vec<(u8, u32)>> {
+        vec((prop_oneof![4 => Just(0_u8), 1 => any::<u8>()], any::<u32>()), 0..most)
+    }
+
+    /// What one task for each bucket makes.
+    fn expected(left: &[(u8, u32)], right: &[(u8, u32)], buckets: u32) -> Vec<Pair<u8, u32, u32>> {
+        let of = |records: &[(u8, u32)], bucket| -> Vec<(u8, u32)> {
+            records.iter().copied().filter(|(key, _)| target_of(key, buckets) == bucket).collect()
+        };
+        let mut pairs = Vec::new();
+        for bucket in 0..buckets {
+            let (left, right) = (of(left, bucket), of(right, bucket));
+            for (key, value) in &left {
+                let met = right.iter().filter(|(other, _)| other == key);
+                let before = pairs.len();
+                pairs.extend(met.map(|(_, other)| (*key, (Some(*value), Some(*other)))));
+                if pairs.len() == before {
+                    pairs.push((*key, (Some(*value), None)));
+                }
+            }
+            let alone = right.iter().filter(|(key, _)| left.iter().all(|(other, _)| other != key));
+            pairs.extend(alone.map(|(key, other)| (*key, (None, Some(*other)))));
+        }
+        pairs
+    }
+
+    proptest! {
+        #[test]
+        fn a_giant_key_is_shared_and_the_order_does_not_show_it(
+            left in prop_oneof![records(4), records(120)],
+            right in prop_oneof![records(4), records(120)],
+            (one, other) in (1..9_u32, 1..9_u32),
+        ) {
+            let data = || (from_iter(left.clone(), one).unwrap(), from_iter(right.clone(), other).unwrap());
+            let expected = expected(&left, &right, one.max(other));
+            let (a, b) = data();
+            prop_assert_eq!(full(a, b).run_serially().unwrap(), expected.clone());
+            let (a, b) = data();
+            let both = expected.into_iter().filter_map(|(key, (value, other))| Some((key, (value?, other?))));
+            prop_assert_eq!(inner(a, b).run_serially().unwrap(), both.collect::<Vec<_>>());
+        }
+    }
+}

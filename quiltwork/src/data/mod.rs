@@ -47,9 +47,12 @@
 //! **The result depends on the data alone**: not on how many workers there are, which of them finishes first or dies.
 //! Keys are placed by a fixed hash, and everything is joined in the order of the partitions.
 //!
-//! Limits today: a partition is held in memory where a step needs it as a whole, and a task that reads its part of a
-//! shuffle fetches the other parts as well, so shuffles should fit into the memory of a worker. All records of one key
-//! are grouped and joined by one task; sorting cuts between equal keys, too.
+//! **Memory** is needed for a partition and what is made of it, never for the whole data: tasks read of each other what
+//! they need, piece by piece, and what does not fit into the shared memory of a machine spills to disk. So cut the data
+//! into partitions that are small against the memory of a worker, a thirtieth of it, say. A partition as a whole is held
+//! where a step needs it: to sort it, and in [`map_partitions`](Partitioned::map_partitions) and
+//! [`windows`](Partitioned::windows). A group of [`group_by_key`](Partitioned::group_by_key) is one record and cannot be
+//! split. In a join the right is held as far as a task's records of the left meet it: put the larger data set on the left.
 //!
 //! # Tasks of your own
 //!

@@ -74,6 +74,27 @@ fn inputs_that_are_missing_are_recomputed_and_the_attempt_is_made_again() {
 }
 
 #[test]
+fn an_attempt_that_misses_its_input_while_it_runs_is_made_again_and_blamed_for_nothing() {
+    let mut stage = Stage::new(&[1, 1]);
+    stage.submit([unkept(0, &[]), kept(1, &[0])]);
+    stage.finishes(0, 0, 1);
+    stage.starts(0, 1, 1);
+    stage.tell(Event::ValueCopied { value: value(0), worker: WorkerId(1) });
+    let missing = |number, holder| {
+        let missing = vec![(value(0), WorkerId(holder))];
+        Event::InputsMissing { worker: WorkerId(0), attempt: attempt(1, number), missing }
+    };
+    let actions = stage.tell(missing(1, 1));
+    assert_eq!(actions[0], free(1, 0), "in case it was there after all");
+    assert_eq!(dispatched(&actions), [(0, 1, 2)], "it is elsewhere too");
+    stage.starts(0, 1, 2);
+    assert_eq!(dispatched(&stage.tell(missing(2, 0))), [(0, 0, 2)], "without retries, for it did not fail");
+    assert_eq!(stage.tell(missing(2, 0)), [], "doubled");
+    assert_eq!(dispatched(&stage.finishes(0, 0, 2)), [(0, 1, 3)]);
+    assert_eq!(announced(&stage.finishes_inline(0, 1, 3)).len(), 1);
+}
+
+#[test]
 fn a_client_that_does_not_find_a_value_is_told_where_else_it_is_or_gets_it_made_again() {
     let mut stage = Stage::new(&[1, 1]);
     stage.submit([kept(0, &[])]);
