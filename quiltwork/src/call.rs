@@ -3,7 +3,7 @@ use crate::argument::{Argument, Form};
 use crate::error::{Error, Problem};
 use crate::size::ByteSize;
 use quiltwork_protocol::client_to_master::TaskOptions;
-use quiltwork_types::NamedResource;
+use quiltwork_types::{NamedResource, NodeId, WorkerId};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -105,6 +105,25 @@ impl<T> TaskCall<T> {
         }
         resources.named = named.into_boxed_slice();
         self
+    }
+
+    /// Binds it to a worker: it runs there, or fails with [`FailureKind::NoSuchResources`](crate::FailureKind) if that
+    /// worker is not there or is lost before it runs. [`Client::workers`](crate::Client::workers) tells who is there. Of
+    /// several bindings the last counts.
+    pub fn on_worker(self, worker: WorkerId) -> Self {
+        self.bound_to(NamedResource::of_worker(worker))
+    }
+
+    /// Binds it to a node: it runs on a worker there, and waits for one if there is none at the moment. Of several
+    /// bindings the last counts.
+    pub fn on_node(self, node: NodeId) -> Self {
+        self.bound_to(NamedResource::of_node(node))
+    }
+
+    fn bound_to(mut self, binding: NamedResource) -> Self {
+        let resources = &mut self.call.options.resources;
+        *resources = resources.without_bindings();
+        self.resource(&binding.name, binding.amount)
     }
 
     /// Which partition of a data set it works on; the task learns it from its [`TaskContext`](crate::TaskContext).

@@ -39,6 +39,9 @@
 //! | to know where a task runs, or tell how far it is | [`TaskContext`] |
 //! | tasks that submit tasks | [`Client::current`] |
 //! | to pass large arrays without copying them | [`Blob`] |
+//! | one value for many tasks | [`Client::put`], [`Client::scatter`], [`Client::broadcast`] |
+//! | a value that survives the loss of machines | [`Handle::replicate`] |
+//! | a task on a certain worker | [`TaskCall::on_worker`], [`Client::workers`], [`Client::who_has`] |
 //! | to train a model by parameter averaging | [`train`] |
 //! | to map, group, join and sort records | [`#[quiltwork::pipeline]`](macro@pipeline), [`data`] |
 //! | to go through a folder of files | [`data::files`] |
@@ -108,7 +111,7 @@ pub use init::init;
 pub use local::{LocalCluster, LocalClusterBuilder, WorkerLog};
 pub use quiltwork_macros::{main, pipeline, task};
 pub use quiltwork_types::{
-    AttemptId, Chapter, FailureKind, JobId, NamedResource, Resources, StoryEntry, TaskFailure, TaskId, TaskState, Time,
-    WorkerId, WorkerInfo,
+    AttemptId, Chapter, FailureKind, JobId, NamedResource, NodeId, Resources, StoryEntry, TaskFailure, TaskId,
+    TaskState, Time, WorkerId, WorkerInfo,
 };
 pub use size::ByteSize;

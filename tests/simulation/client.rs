@@ -2,7 +2,7 @@
 use crate::dice::Dice;
 use quiltwork_scheduler::{Event, Outcome};
 use quiltwork_types::{
-    FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, TaskFailure, TaskId, TaskSpec, ValueId,
+    FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, TaskFailure, TaskId, TaskSpec, ValueId, WorkerId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -246,6 +246,8 @@ fn resources(dice: &mut Dice) -> Resources {
         11..=14 => wanted.named = Box::new([NamedResource { name: "gpu".into(), amount: 1 }]),
         15 => wanted.slots = 1_000,
         16 => wanted.slots = 0,
+        17..=18 => wanted.named = Box::new([NamedResource::of_worker(WorkerId(dice.below(40)))]),
+        19 => wanted.named = Box::new([NamedResource::of_node(NodeId(u64::from(dice.below(2))))]),
         _ => {}
     }
     wanted

@@ -144,7 +144,7 @@ impl World {
                 self.tell(Event::WorkerPressed { worker })?;
             }
         }
-        self.start_worker(LARGE)?;
+        self.start_large_workers()?;
         for event in self.client.finishes_uploads() {
             self.client_tells(event)?;
         }
@@ -205,8 +205,8 @@ impl World {
             Happening::Order(worker, order) => self.deliver(worker, order),
             Happening::Step(id, attempt, step) => self.let_worker(id, |w, effects| w.step(attempt, step, effects)),
             Happening::Start => {
-                let slots = if self.troubled { 1 + self.dice.below(3) } else { LARGE };
-                self.start_worker(slots)?;
+                let slots = 1 + self.dice.below(3);
+                if self.troubled { self.start_worker(slots)? } else { self.start_large_workers()? }
             }
             Happening::ClientActs if self.troubled => self.let_client_act()?,
             Happening::Fault if self.troubled => self.let_fault_happen()?,
@@ -520,14 +520,24 @@ impl World {
         }
     }
 
+    /// At least one, and so many that there is one on each node.
+    fn start_large_workers(&mut self) -> Result<(), String> {
+        self.start_worker(LARGE)?;
+        let has_worker = |world: &Self, node| world.workers.values().any(|worker| worker.node == Some(NodeId(node)));
+        while !(has_worker(self, 0) && has_worker(self, 1)) {
+            self.start_worker(LARGE)?;
+        }
+        Ok(())
+    }
+
     fn start_worker(&mut self, slots: u32) -> Result<(), String> {
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
         let gpus = u64::from(self.dice.below(2)) + u64::from(slots == LARGE);
         let named = [NamedResource { name: "gpu".into(), amount: gpus }];
         let memory = u64::from(self.dice.below(12)) + u64::from(slots);
-        let capacity = Resources { slots, memory, named: Box::new(named) };
         let node = node_of(id);
+        let capacity = Resources { slots, memory, named: Box::new(named) }.bound_to(id, node);
         self.workers.insert(id, SimWorker::new(id, capacity.clone(), node));
         self.tell(Event::WorkerJoined { worker: id, capacity, node })?;
         if !self.troubled && self.stays_pressed { self.tell(Event::WorkerPressed { worker: id }) } else { Ok(()) }

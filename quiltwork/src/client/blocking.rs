@@ -75,6 +75,38 @@ impl Client {
         self.client.put(value)
     }
 
+    /// See [`Client::scatter`](crate::Client::scatter).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn scatter<T: Portable>(&self, values: impl IntoIterator<Item = T>) -> Result<Vec<Handle<T>>> {
+        block_on(self.client.scatter(values))
+    }
+
+    /// See [`Client::broadcast`](crate::Client::broadcast).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn broadcast<T: Portable>(&self, value: &T) -> Result<Handle<T>> {
+        block_on(self.client.broadcast(value))
+    }
+
+    /// See [`Handle::replicate`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn replicate<T: Portable>(&self, handle: &Handle<T>, copies: usize) -> Result<()> {
+        block_on(handle.replicate(copies))
+    }
+
+    /// See [`Client::who_has`](crate::Client::who_has).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn who_has<T>(&self, handle: &Handle<T>) -> Result<Vec<WorkerInfo>> {
+        block_on(self.client.who_has(handle))
+    }
+
     /// See [`Client::workers`](crate::Client::workers).
     ///
     /// # Errors

@@ -42,10 +42,7 @@ impl<T> Handle<T> {
     }
 
     pub(crate) fn source(&self) -> Source {
-        match &self.target.0 {
-            Ok(reference) => Source::Handle(Arc::clone(reference)),
-            Err(error) => Source::Failed(error.clone()),
-        }
+        self.target.source()
     }
 
     /// The task's number in the cluster; `None` if it could not be submitted.
@@ -150,6 +147,13 @@ impl Target {
 
     pub(super) const fn failed(error: Box<Error>) -> Self {
         Self(Err(error))
+    }
+
+    pub(super) fn source(&self) -> Source {
+        match &self.0 {
+            Ok(reference) => Source::Handle(Arc::clone(reference)),
+            Err(error) => Source::Failed(error.clone()),
+        }
     }
 
     pub(super) fn live(&self) -> Option<&Arc<Reference>> {

@@ -4,6 +4,7 @@ pub mod blocking;
 mod cell;
 mod completed;
 mod connection;
+mod copies;
 mod errands;
 mod fetch;
 mod handle;
@@ -132,17 +133,30 @@ impl Client {
         async move { here.await?.iter().map(outputs::read).collect() }
     }
 
-    /// Brings a value into the cluster; many tasks can take the handle as an argument, and the value travels to each worker
-    /// once. Returns before it has arrived; waits while much else is on its way.
+    /// Brings a value into the cluster; many tasks can take the handle as an argument.
+    ///
+    /// On a machine with workers a value above 64 KiB is written once, into the memory they share with this program, and
+    /// read there in place; the call takes as long as that. Otherwise the value goes to the master and travels to each
+    /// worker once; the call returns before it has arrived, and waits while much else is on its way. What cannot be kept
+    /// is told by the handle.
+    ///
+    /// A value that was put cannot be computed again. It survives the end of worker processes, but not the loss of its
+    /// machine, unless other nodes have copies: see [`Handle::replicate`].
     ///
     /// # Errors
     /// If the value cannot be encoded or is over the cluster's limit, or the link is lost.
     pub fn put<T: Portable>(&self, value: &T) -> Result<Handle<T>> {
+        self.put_sized(value).map(|(handle, _)| handle)
+    }
+
+    /// Puts a value and says how many bytes it has.
+    fn put_sized<T: Portable>(&self, value: &T) -> Result<(Handle<T>, usize)> {
         let (encoding, bytes) = value
             .to_encoded()
             .map_err(|error| Error::Encode(Problem::new(format!("the value cannot travel: {error}"))))?;
+        let size = bytes.len();
         let cell = submission::put(self.session.shared(), encoding, bytes)?;
-        Ok(Handle::new(self.target(cell)))
+        Ok((Handle::new(self.target(cell)), size))
     }
 
     /// The workers there are.

@@ -1,4 +1,5 @@
 //! What all clones of a client, its handles and its I/O thread share; it knows what is to be said, not how tasks are numbered.
+use super::Client;
 use super::cell::{Cell, Encoded, Next};
 use super::errands::Errands;
 use super::submission::Outgoing;
@@ -70,6 +71,11 @@ impl Reference {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         self.session.shared()
+    }
+
+    /// A client over the same link.
+    pub(super) fn client(&self) -> Client {
+        Client { session: Arc::clone(&self.session) }
     }
 }
 

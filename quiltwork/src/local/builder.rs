@@ -257,6 +257,10 @@ fn named_resources(mut named: Vec<NamedResource>) -> Result<Box<[NamedResource]>
     if named.first().is_some_and(|resource| resource.name.is_empty()) {
         return Err(invalid("a resource needs a name", "write for example `.resource(\"gpu\", 1)`"));
     }
+    if let Some(binding) = named.iter().find(|resource| resource.is_binding()) {
+        let message = format!("the resource `{}` has a name by which tasks are bound to a place", binding.name);
+        return Err(invalid(message, "let it begin with something else than `worker:` and `node:`"));
+    }
     if let Some(pair) = named.windows(2).find(|pair| pair[0].name == pair[1].name) {
         let message = format!("the resource `{}` is given twice", pair[0].name);
         return Err(invalid(message, "give the sum once"));
@@ -303,6 +307,7 @@ mod tests {
             (builder().nodes(0), "0 nodes"),
             (builder().resource("", 1), "needs a name"),
             (builder().resource("gpu", 1).resource("gpu", 2), "`gpu` is given twice"),
+            (builder().resource("worker:3", 1), "`worker:3` has a name"),
             (builder().max_worker_deaths(0), "0 worker deaths"),
             (builder().log(WorkerLog::Directory("/proc/none".into())), "/proc/none"),
         ];

@@ -1,7 +1,7 @@
 //! From calls to messages.
 use crate::fake_master::{FakeMaster, encoded, task};
 use crate::{add, length, total};
-use quiltwork::{Error, ErrorKind, Graph, TaskCall, Value};
+use quiltwork::{Error, ErrorKind, Graph, NodeId, TaskCall, Value, WorkerId};
 use quiltwork_protocol::client_to_master::{Argument, SubmittedTask};
 use quiltwork_protocol::{ClientToMaster, INLINE_LIMIT, codec};
 use quiltwork_types::{FunctionId, ValueId};
@@ -44,6 +44,18 @@ fn options_arrive_as_they_were_given() {
     assert_eq!((options.resources.slots, options.resources.memory), (2, 1024));
     let named: Vec<_> = options.resources.named.iter().map(|r| (&*r.name, r.amount)).collect();
     assert_eq!(named, [("gpu", 1), ("tpu", 5)]);
+    drop(handle);
+}
+
+#[test]
+fn of_several_places_a_call_is_bound_to_the_last() {
+    let mut master = FakeMaster::start();
+    let client = master.client();
+    let call = add(1_u64, 2).resource("gpu", 1).on_worker(WorkerId(3)).on_node(NodeId(9)).on_worker(WorkerId(4));
+    let handle = client.submit(call);
+    let (tasks, _) = master.hear_tasks();
+    let named: Vec<_> = tasks[0].options.resources.named.iter().map(|r| (&*r.name, r.amount)).collect();
+    assert_eq!(named, [("gpu", 1), ("worker:4", 1)]);
     drop(handle);
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Workers, and the drivers that some tests kill, are this very binary started again, so the harness is ours.
 mod census;
+mod copies;
 mod drivers;
 mod endings;
 mod losses;
@@ -33,8 +34,15 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each test counts the processes and threads of this process; another one beside it would be counted too.
     arguments.test_threads = Some(1);
-    let trials =
-        [starts::trials(), losses::trials(), store::trials(), spill::trials(), uploads::trials(), endings::trials()];
+    let trials = [
+        starts::trials(),
+        losses::trials(),
+        store::trials(),
+        spill::trials(),
+        uploads::trials(),
+        copies::trials(),
+        endings::trials(),
+    ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

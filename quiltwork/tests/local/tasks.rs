@@ -29,6 +29,12 @@ pub(crate) fn abort_after(words: String) {
     std::process::abort();
 }
 
+/// The worker it runs on, by the number of its process.
+#[quiltwork::task]
+pub(crate) fn process() -> u32 {
+    std::process::id()
+}
+
 /// Prints to standard output.
 #[quiltwork::task]
 pub(crate) fn print(words: String) {
