@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The arguments of one attempt, taken one by one in the order of the function's parameters.
 #[derive(Debug)]
 pub struct Arguments {
-    arguments: std::vec::IntoIter<Argument>,
+    left: std::vec::IntoIter<Argument>,
     taken: usize,
     /// Of those that are read piece by piece.
     absences: Arc<Absences>,
@@ -32,7 +32,7 @@ pub enum Argument {
 
 impl Arguments {
     pub(crate) fn new(arguments: Vec<Argument>, absences: Arc<Absences>) -> Self {
-        Self { arguments: arguments.into_iter(), taken: 0, absences }
+        Self { left: arguments.into_iter(), taken: 0, absences }
     }
 
     /// Where readers among the arguments note what they did not find.
@@ -65,7 +65,7 @@ impl Arguments {
         read: impl FnOnce(Argument) -> Result<T, CodecError>,
     ) -> Result<T, TaskError> {
         self.taken += 1;
-        let Some(argument) = self.arguments.next() else {
+        let Some(argument) = self.left.next() else {
             return Err(self.refuse::<T>(parameter, "no argument was given for it"));
         };
         read(argument).map_err(|error| self.refuse::<T>(parameter, &error.to_string()))

@@ -16,8 +16,12 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"QWPIECE\x01");
-const ENTRY: u64 = 16;
-const TRAILER: u64 = 16;
+
+/// Bytes of an entry of the index, and of the trailer: two words.
+const ENTRY: usize = 16;
+
+/// More records than a piece may claim to have, so that those of many can be summed up.
+const MOST_RECORDS: u64 = 1 << 48;
 
 /// How much of the end is read at first, in bytes: most indexes lie in it.
 const GLANCE: u64 = 4096;
@@ -164,21 +168,21 @@ fn read_index(reader: &BlobReader) -> Result<Vec<Section>, DataError> {
     let damaged = |what: &str| DataError::Damaged(format!("a piece of {} bytes {what}", reader.len()));
     let size = reader.len();
     let glance = reader.read(size.saturating_sub(GLANCE)..size)?;
-    let [.., count, magic] = words(&glance)[..] else { return Err(damaged("is too short for one")) };
+    let Some(trailer) = glance.last_chunk() else { return Err(damaged("is too short for one")) };
+    let [count, magic] = words(trailer);
     if magic != MAGIC {
         return Err(damaged("ends as no piece does"));
     }
-    let entries = count.checked_mul(ENTRY).filter(|bytes| *bytes <= size - TRAILER);
-    let entries = entries.ok_or_else(|| damaged("has not that many sections"))?;
-    let payload = size - TRAILER - entries;
-    let bytes = if entries + TRAILER <= glance.len() as u64 {
-        let end = glance.len() - in_memory(TRAILER);
-        glance.slice(end - in_memory(entries)..end)
-    } else {
-        reader.read(payload..payload + entries)?
+    let end = size - ENTRY as u64;
+    let index = count.checked_mul(ENTRY as u64).filter(|bytes| *bytes <= end);
+    let payload = end - index.ok_or_else(|| damaged("has not that many sections"))?;
+    let bytes = match (payload + glance.len() as u64).checked_sub(size) {
+        Some(before) => glance.slice(in_memory(before)..glance.len() - ENTRY),
+        None => reader.read(payload..end)?,
     };
-    let (entries, _) = bytes.as_chunks::<{ ENTRY as usize }>();
-    let index = entries.iter().map(|entry| Section { records: words(entry)[0], end: words(entry)[1] }).collect();
+    let (entries, _) = bytes.as_chunks();
+    let entries = entries.iter().map(words);
+    let index = entries.map(|[records, end]| Section { records, end }).collect();
     check(&index, payload).map_err(damaged)?;
     Ok(index)
 }
@@ -188,7 +192,8 @@ fn check(index: &Vec<Section>, payload: u64) -> Result<(), &'static str> {
     let (mut before, mut records) = (0, 0_u64);
     for section in index {
         let bytes = section.end.checked_sub(before).ok_or("has sections that overlap")?;
-        records = records.checked_add(section.records).ok_or("claims more records than can be counted")?;
+        let sum = records.checked_add(section.records).filter(|sum| *sum <= MOST_RECORDS);
+        records = sum.ok_or("claims more records than anybody has")?;
         // Only records that take no bytes can be more than their bytes.
         if bytes > 0 && section.records > bytes {
             return Err("claims more records than it can have");
@@ -198,10 +203,10 @@ fn check(index: &Vec<Section>, payload: u64) -> Result<(), &'static str> {
     if before == payload { Ok(()) } else { Err("is not as long as its sections") }
 }
 
-/// The whole words at the end of some bytes.
-fn words(bytes: &[u8]) -> Vec<u64> {
-    let (_, words) = bytes.as_rchunks::<8>();
-    words.iter().map(|word| u64::from_le_bytes(*word)).collect()
+/// The two words of an entry, or of the trailer.
+fn words(bytes: &[u8; ENTRY]) -> [u64; 2] {
+    let (words, _) = bytes.as_chunks();
+    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
 }
 
 fn in_memory(count: u64) -> usize {
@@ -374,7 +379,7 @@ impl BucketWriter {
     pub(super) fn finish(self) -> Blob {
         let bytes: usize = self.0.iter().map(|bucket| bucket.bytes.len()).sum();
         let mut piece = PieceWriter::default();
-        piece.bytes.reserve_exact(bytes + (self.0.len() + 1) * in_memory(ENTRY));
+        piece.bytes.reserve_exact(bytes + (self.0.len() + 1) * ENTRY);
         // Each bucket is freed as soon as it is copied.
         self.0.into_iter().for_each(|bucket| piece.push_encoded(bucket));
         piece.finish()

@@ -41,7 +41,7 @@ fn choose<K: Record + Ord>(inputs: &Inputs) -> Result<Blob, DataError> {
         all.append(&mut sections(piece, partition)?);
     }
     all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let total: u64 = all.iter().map(|(_, records)| records).sum();
+    let total: u64 = all.iter().map(|(_, records)| records).sum::<u64>().max(1);
     let mut cuts: Vec<Place<K>> = Vec::new();
     let mut before = 0;
     for (place, records) in all {
