@@ -17,9 +17,10 @@ fn area() -> (tempfile::TempDir, Area) {
     (folder, area)
 }
 
+/// The files of values in it.
 fn names(folder: &Path) -> Vec<String> {
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = files.collect();
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|file| file.file_type().unwrap().is_file());
+    let mut names: Vec<_> = files.map(|file| file.file_name().into_string().unwrap()).collect();
     names.sort_unstable();
     names
 }
@@ -62,7 +63,7 @@ fn where_the_area_cannot_be_written_values_are_sent() {
     let (_folder, area) = area();
     let mut master = FakeMaster::on_node_of(Some(area.folder()));
     let client = master.client();
-    fs::remove_dir(area.folder()).unwrap();
+    fs::remove_dir_all(area.folder()).unwrap();
     let handle = client.put(&Blob::from(vec![7; LARGE])).unwrap();
     assert!(matches!(master.hear().0, ClientToMaster::Put { written: false, .. }));
     assert_eq!(master.take_upload().1.len(), LARGE);
