@@ -30,8 +30,10 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the link may take to say why it takes no more.
 const LAST_WORDS: Duration = Duration::from_millis(250);
-/// How long the last reports may take to be handed over when the worker ends.
+/// How long the last reports may take to be handed over when the master wants the worker to end.
 const LAST_REPORTS: Duration = Duration::from_millis(250);
+/// How long the master may take to hear why a worker ends that has used up its memory, and goes on to use more.
+const LAST_HEARING: Duration = Duration::from_secs(1);
 
 /// Joins the master and works until it says `Shutdown` or is lost.
 pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Result<(), WorkerError> {
@@ -168,10 +170,11 @@ async fn take_leave(
     sender: &LinkSender<WorkerToMaster>,
     master: &Connection,
 ) {
-    let last_words = match outcome {
-        Ok(()) => None,
+    let (last_words, patience) = match outcome {
+        Ok(()) => (None, LAST_REPORTS),
         Err(WorkerError::OutOfMemory { attempt, used, limit, .. }) => {
-            Some(WorkerToMaster::OutOfMemory { attempt: *attempt, used: *used, limit: *limit })
+            let (attempt, used, limit) = (*attempt, *used, *limit);
+            (Some(WorkerToMaster::OutOfMemory { attempt, used, limit }), LAST_HEARING)
         }
         Err(_) => return,
     };
@@ -184,7 +187,7 @@ async fn take_leave(
         }
     };
     // Too late: a master that wanted the end wants nothing more, another one takes it for a crash.
-    let _ = timeout(LAST_REPORTS, leaving).await;
+    let _ = timeout(patience, leaving).await;
 }
 
 async fn send_last_reports(desk: &Desk, sender: &LinkSender<WorkerToMaster>) {
