@@ -110,6 +110,17 @@ impl<T> TaskCall<T> {
     /// Binds it to a worker: it runs there, or fails with [`FailureKind::NoSuchResources`](crate::FailureKind) if that
     /// worker is not there or is lost before it runs. [`Client::workers`](crate::Client::workers) tells who is there. Of
     /// several bindings the last counts.
+    ///
+    /// ```no_run
+    /// # #[quiltwork::task]
+    /// # fn warm_up() {}
+    /// # async fn run(client: quiltwork::Client) -> quiltwork::Result<()> {
+    /// for worker in client.workers().await? {
+    ///     client.submit(warm_up().on_worker(worker.worker)).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_worker(self, worker: WorkerId) -> Self {
         self.bound_to(NamedResource::of_worker(worker))
     }

@@ -46,8 +46,8 @@ struct Holders {
 
 impl Client {
     /// Brings values into the cluster and spreads them over its nodes, one after the other in turn, so that tasks on all
-    /// of them find some near. A value that is to be elsewhere is on this program's node as well. Returns when the values
-    /// are where they are to be, as far as there is room for them.
+    /// of them find some near. A value that is to be elsewhere is on this program's node as well. The values are put
+    /// before this returns; the future ends when they are where they are to be, as far as there is room for them.
     ///
     /// # Errors
     /// As for [`put`](Self::put).
@@ -74,8 +74,8 @@ impl Client {
         }
     }
 
-    /// Brings a value into the cluster and a copy of it onto every node, so that the tasks that take it find it near.
-    /// Returns when the copies are there.
+    /// Brings a value into the cluster and a copy of it onto every node, so that the tasks that take it find it near. The
+    /// value is put before this returns; the future ends when the copies are there.
     ///
     /// # Errors
     /// As for [`put`](Self::put), and if a node has no room for a copy.
@@ -164,7 +164,7 @@ impl Client {
 
 impl<T: Portable> Handle<T> {
     /// Waits for the result and keeps it on workers of at least so many different nodes, so that it survives the loss of
-    /// all but one of them. Returns when the copies are there. What the master holds, as it does small results, is as
+    /// all but one of them. The future ends when the copies are there. What the master holds, as it does small results, is as
     /// safe as it can be already.
     ///
     /// The copies are as good as the original: they go when the last handle is dropped, and one that is lost with its

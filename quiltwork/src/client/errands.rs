@@ -32,7 +32,7 @@ pub(super) struct List {
     pub(super) alarms: Vec<Clock>,
     /// Nobody holds the session any more: say good-bye when the rest is done.
     pub(super) finish: bool,
-    /// Bytes of uploads that have not ended; stays when the rest is taken.
+    /// Bytes of uploads that have not ended, and of values in the area that were not adopted; stays when the rest is taken.
     uploading: usize,
     /// There is no link: nothing is worth waiting for.
     lost: bool,
@@ -106,7 +106,12 @@ impl Errands {
         });
     }
 
-    /// An upload of this many bytes has ended, well or not.
+    /// A value of this many bytes in the area waits to be adopted.
+    pub(super) fn on_written(&self, bytes: usize) {
+        self.list().uploading += bytes;
+    }
+
+    /// An upload, or the wait for an adoption, of this many bytes has ended, well or not.
     pub(super) fn on_uploaded(&self, bytes: usize) {
         self.list().uploading -= bytes;
         self.room.notify_all();

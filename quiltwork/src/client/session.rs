@@ -82,7 +82,10 @@ impl Reference {
 impl Drop for Reference {
     fn drop(&mut self) {
         let task = self.cell.task();
-        self.shared().register().cells.remove(&task.index);
+        let mut register = self.shared().register();
+        register.cells.remove(&task.index);
+        self.shared().end_adoption(task, &mut register);
+        drop(register);
         self.shared().errands.release([task]);
     }
 }
@@ -114,10 +117,19 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Register {
     cells: HashMap<u32, Arc<Cell>>,
+    /// What was written into the area and no worker has adopted yet.
+    written: HashMap<u32, Written>,
     questions: HashMap<u64, oneshot::Sender<Answer>>,
     asked: u64,
     /// Why there will be no more news.
     lost: Option<Error>,
+}
+
+/// A value that waits for a worker to adopt it.
+struct Written {
+    bytes: usize,
+    /// Nobody here wants it any more when it is adopted.
+    is_literal: bool,
 }
 
 impl Shared {
@@ -162,6 +174,37 @@ impl Shared {
         let mut register = self.register();
         for cell in cells {
             register.cells.remove(&cell.task().index);
+        }
+    }
+
+    /// A value in the area is about to be announced. Until its end is heard it counts as on its way.
+    pub(super) fn expect_adoption(&self, task: TaskId, bytes: usize) {
+        self.errands.on_written(bytes);
+        self.register().written.insert(task.index, Written { bytes, is_literal: false });
+    }
+
+    /// The tasks that take these literals have been named: the master keeps them until those have run. One that is not
+    /// adopted yet is released when it is, for until then its end must be heard.
+    pub(super) fn release_literals(&self, literals: impl Iterator<Item = TaskId>) {
+        let mut register = self.register();
+        let is_there = |task: &TaskId| match register.written.get_mut(&task.index) {
+            Some(written) => {
+                written.is_literal = true;
+                false
+            }
+            None => true,
+        };
+        let there: Vec<_> = literals.filter(is_there).collect();
+        drop(register);
+        self.errands.release(there);
+    }
+
+    /// A value that was written has been adopted, or failed, or nobody wants it any more: it does not count any longer.
+    fn end_adoption(&self, task: TaskId, register: &mut Register) {
+        let Some(written) = register.written.remove(&task.index) else { return };
+        self.errands.on_uploaded(written.bytes);
+        if written.is_literal {
+            self.errands.release([task]);
         }
     }
 
@@ -228,8 +271,8 @@ impl Shared {
                 End::Inline(_) => payloads.next(),
                 _ => None,
             };
-            // A task nobody holds any more: the release and this message crossed on their way.
-            let Some(cell) = self.cell(task) else { continue };
+            // A literal, or a task nobody holds any more: the release and this message crossed on their way.
+            let Some(cell) = self.cell_of_ended(task) else { continue };
             let next = cell.on_ended(end, payload);
             self.see_to(&cell, next);
         }
@@ -248,6 +291,7 @@ impl Shared {
         let (cells, questions) = {
             let mut register = self.register();
             register.lost.get_or_insert_with(|| error.clone());
+            register.written.clear();
             (std::mem::take(&mut register.cells), std::mem::take(&mut register.questions))
         };
         self.sender.close();
@@ -269,6 +313,16 @@ impl Shared {
             return None;
         }
         self.register().cells.get(&task.index).cloned()
+    }
+
+    /// The same, of a task whose end is heard.
+    fn cell_of_ended(&self, task: TaskId) -> Option<Arc<Cell>> {
+        if task.job != self.job {
+            return None;
+        }
+        let mut register = self.register();
+        self.end_adoption(task, &mut register);
+        register.cells.get(&task.index).cloned()
     }
 
     /// Poison means nothing here: no change is made in more than one step.

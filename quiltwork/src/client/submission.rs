@@ -141,7 +141,7 @@ pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result
     }
     // The consumers have been named: the master keeps the literals until these have run.
     if puts > 0 {
-        shared.errands.release((0..puts).map(|index| task_of(first_put, index)));
+        shared.release_literals((0..puts).map(|index| task_of(first_put, index)));
     }
     Ok(cells)
 }

@@ -22,8 +22,9 @@ pub(super) struct Cargo {
 
 impl Cargo {
     /// Writes a large value into the area; takes as long as that. Where there is no room, or no area, it will be sent to
-    /// the master, as much at a time as there may be on the way.
+    /// the master. Waits while much is on its way or not adopted.
     pub(super) fn load(shared: &Shared, (encoding, bytes): (Encoding, Bytes)) -> Self {
+        shared.errands.wait_for_room();
         let area = shared.area.as_ref().filter(|_| bytes.len() > SENT_LIMIT);
         let written = area.and_then(|area| match area.write_upload(shared.job, encoding, &bytes) {
             Ok(upload) => Some(upload),
@@ -32,9 +33,6 @@ impl Cargo {
                 None
             }
         });
-        if written.is_none() {
-            shared.errands.wait_for_room();
-        }
         Self { encoding, bytes, written }
     }
 
@@ -46,6 +44,9 @@ impl Cargo {
         }
         let Self { encoding, bytes, written } = self;
         let (size, is_written) = (bytes.len() as u64, written.is_some());
+        if is_written {
+            shared.expect_adoption(task, bytes.len());
+        }
         shared.say(&Parcel::bare(ClientToMaster::Put { task, size, encoding, written: is_written }))?;
         match written {
             Some(written) => written.leave_to_workers(),

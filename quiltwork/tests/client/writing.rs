@@ -4,10 +4,12 @@ use crate::length;
 use quiltwork::Blob;
 use quiltwork_protocol::ClientToMaster;
 use quiltwork_protocol::client_to_master::Argument;
-use quiltwork_types::ValueId;
+use quiltwork_protocol::master_to_client::End;
+use quiltwork_types::{Encoding, ValueId};
 use quiltwork_worker::Area;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 const LARGE: usize = 100_000;
 
@@ -53,9 +55,36 @@ fn a_large_literal_is_written_too_and_released_once_its_consumer_is_named() {
     let put = ClientToMaster::Put { task: task(0), size: bytes.len() as u64, encoding, written: true };
     assert_eq!(master.hear().0, put);
     assert_eq!(master.hear_tasks().0[0].arguments, [Argument::Value(ValueId::of(task(0)))]);
-    assert_eq!(master.hear().0, ClientToMaster::Release { tasks: vec![task(0)] });
     assert_eq!(names(area.folder()), ["7-0-0.c7"]);
+    master.end(0, adopted(), vec![]);
+    assert_eq!(master.hear().0, ClientToMaster::Release { tasks: vec![task(0)] });
     drop(handle);
+}
+
+fn adopted() -> End {
+    End::Stored { encoding: Encoding::Raw, size: 1, holders: Vec::new() }
+}
+
+#[test]
+fn whoever_writes_faster_than_workers_adopt_has_to_wait() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let area = Area::create(&folder.path().join("area")).unwrap();
+    let mut master = FakeMaster::on_node_of(Some(area.folder()));
+    let client = master.client();
+    let blob = Blob::from(vec![0; 130 << 20]);
+    let first = [client.put(&blob).unwrap(), client.put(&blob).unwrap()];
+    let third = std::thread::spawn(move || client.put(&blob).unwrap());
+    for _ in &first {
+        assert!(matches!(master.hear().0, ClientToMaster::Put { written: true, .. }));
+    }
+    // Long enough to write it if nothing held it up.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(names(area.folder()).len(), 2, "the third is being written");
+    let [released, adopted_one] = first;
+    drop(released);
+    drop(third.join().unwrap());
+    assert_eq!(master.hear().0, ClientToMaster::Release { tasks: vec![task(0)] });
+    drop(adopted_one);
 }
 
 #[test]

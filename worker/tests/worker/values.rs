@@ -2,6 +2,7 @@
 use crate::master::{Call, FakeMaster, Said, Worker, attempt, soon, value};
 use bytes::Bytes;
 use quiltwork_protocol::codec::{encode_value, encoding_of};
+use quiltwork_protocol::master_to_worker::Orphan;
 use quiltwork_protocol::{BulkRequest, ByteRange, Holder, MasterToWorker};
 use quiltwork_transport::{Connection, Endpoint, Role};
 use quiltwork_types::{Encoding, FailureKind, WorkerId};
@@ -213,5 +214,17 @@ async fn a_full_store_fails_the_attempt_until_something_is_freed() {
     assert!(failure.message.contains("of at most 150000 bytes") && failure.hint.is_some(), "{failure}");
     worker.say(MasterToWorker::Free { values: vec![value(1)] });
     make(&mut worker, 3).await;
+    worker.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_adopt_a_value_says_why() {
+    let mut master = FakeMaster::new();
+    let mut worker = master.worker(1).await;
+    let orphan = Orphan { value: value(1), size: LARGE, formerly: Vec::new() };
+    worker.say(MasterToWorker::Adopt { values: vec![orphan] });
+    let Said::NotAdopted(missing, failure) = worker.hear().await else { panic!("it has no area to find it in") };
+    assert_eq!((missing, failure.kind, failure.origin), (value(1), FailureKind::ValueLost, value(1).task));
+    assert!(failure.hint.is_some(), "{failure}");
     worker.shut_down().await;
 }
