@@ -63,7 +63,7 @@ fn open_store(
     capacity: &Resources,
 ) -> Arc<dyn ValueStore> {
     match (area, &config.store) {
-        (Some(area), Some(share)) => Arc::new(NodeStore::new(area, worker, share.limit)),
+        (Some(area), Some(share)) => Arc::new(NodeStore::new(area, worker, share.limit, share.spill_limit)),
         _ => Arc::new(MemoryStore::new(capacity.memory)),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum Origin {
 /// Where values are kept: in this worker's own memory, or in an area all workers of a node share.
 pub(crate) trait ValueStore: Send + Sync {
     /// Keeps a value. A copy takes the place of what an attempt here made; otherwise the first one stays, for others
-    /// may have been told of it.
+    /// may have been told of it. It takes long if others must be moved away for it.
     ///
     /// # Errors
     /// [`TaskError::StoreFull`] if that would be more than may be held, or another one if it cannot be written.
@@ -50,6 +50,20 @@ pub(crate) trait ValueStore: Send + Sync {
         encoding: Encoding,
         size: u64,
     ) -> Result<Box<dyn Incoming>, TaskError>;
+
+    /// Whether a value of so many bytes can be kept at once, without others being moved away for it.
+    fn has_room(&self, _size: u64) -> bool {
+        true
+    }
+
+    /// Bytes of values this worker counts in memory.
+    #[allow(dead_code, reason = "for who watches the memory of the process")]
+    fn in_memory(&self) -> u64;
+
+    /// Moves what was used least lately to disk until at most `target` bytes are in memory, or nothing goes any more.
+    /// It takes as long as the disk does.
+    #[allow(dead_code, reason = "for who watches the memory of the process")]
+    fn spill_to(&self, target: u64);
 
     /// The value, if it is here.
     fn get(&self, value: ValueId) -> Option<Stored>;

@@ -5,6 +5,7 @@ mod census;
 mod drivers;
 mod endings;
 mod losses;
+mod spill;
 mod starts;
 mod store;
 mod tasks;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each test counts the processes and threads of this process; another one beside it would be counted too.
     arguments.test_threads = Some(1);
-    let trials = [starts::trials(), losses::trials(), store::trials(), endings::trials()];
+    let trials = [starts::trials(), losses::trials(), store::trials(), spill::trials(), endings::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

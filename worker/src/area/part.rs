@@ -1,6 +1,8 @@
 //! Files nobody looks at yet: written piece by piece, then sealed and given a name, or removed; it decides no name.
+use super::folder::remove;
 use super::format::{HEADER, header};
-use super::{mapping, remove};
+use super::spares::Spare;
+use super::{Place, mapping};
 use crate::copies::note_copy;
 use bytes::Bytes;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -21,12 +23,29 @@ const SLICES: usize = 1024;
 /// A file under a name nobody looks at; dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Part {
+    place: Place,
     path: PathBuf,
 }
 
 impl Part {
-    pub(super) fn at(path: PathBuf) -> Self {
-        Self { path }
+    pub(super) fn at(place: Place, path: PathBuf) -> Self {
+        Self { place, path }
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// A sealed copy on disk of a whole file, and how many bytes it has.
+    pub(super) fn copy_of(file: &mut File, path: PathBuf) -> io::Result<(Self, u64)> {
+        let part = Self::at(Place::Disk, path);
+        let mut copy = OpenOptions::new().write(true).create_new(true).mode(OPEN).open(&part.path)?;
+        allocate(&copy, file.metadata()?.len())?;
+        // By the system itself, where it can.
+        let size = io::copy(file, &mut copy)?;
+        copy.set_permissions(Permissions::from_mode(SEALED))?;
+        Ok((part, size))
     }
 
     /// Gives it the name under which others find it; what had that name before is gone.
@@ -52,12 +71,28 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// A new file for a payload of so many bytes. Its room is taken here and now, so that no write finds none.
-    pub(super) fn create(path: PathBuf, encoding: Encoding, size: u64) -> io::Result<Self> {
-        let part = Part::at(path);
+    pub(super) fn create(place: Place, path: PathBuf, encoding: Encoding, size: u64) -> io::Result<Self> {
+        let part = Part::at(place, path);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(OPEN).open(&part.path)?;
         allocate(&file, size.saturating_add(HEADER as u64))?;
         file.write_all_at(&header(encoding, size), 0)?;
         Ok(Self { part, file, size })
+    }
+
+    /// Takes a spare for a payload of so many bytes, unless somebody still maps it.
+    pub(super) fn reuse(Spare(part): Spare, encoding: Encoding, size: u64) -> io::Result<Self> {
+        fs::set_permissions(&part.path, Permissions::from_mode(OPEN))?;
+        let file = OpenOptions::new().read(true).write(true).open(&part.path)?;
+        // Held until it is sealed: who has opened it under its old name finds it locked, or finds that name gone.
+        file.try_lock()?;
+        allocate(&file, size.saturating_add(HEADER as u64))?;
+        file.write_all_at(&header(encoding, size), 0)?;
+        Ok(Self { part, file, size })
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> Place {
+        self.part.place
     }
 
     /// Writes the slices one behind the other, from this place of the payload on. Several threads may do so at a time.
@@ -102,21 +137,30 @@ impl Draft {
         Ok(Bytes::from_owner(mapping::map(&self.file)?).slice(HEADER..))
     }
 
-    /// Ends the writing: from now on the file is never changed.
+    /// Ends the writing: from now on the file is not changed as long as anybody holds or maps it.
     ///
     /// # Errors
     /// If the system does not protect it.
     pub(crate) fn seal(self) -> io::Result<Part> {
         self.file.set_permissions(Permissions::from_mode(SEALED))?;
+        if self.part.place == Place::Memory {
+            // For the mapping there may be. Not left to the end of the descriptor, which a child may have inherited.
+            self.file.lock_shared()?;
+        }
         Ok(self.part)
     }
 }
 
-/// Makes the file so long and takes the room for it, where the file system can do that ahead of writing.
+/// Makes the file so long and takes the room for what it did not have, where the file system can do that ahead of
+/// writing.
 fn allocate(file: &File, length: u64) -> io::Result<()> {
+    let has = file.metadata()?.len();
     file.set_len(length)?;
-    let length = i64::try_from(length).expect("the system has made a file of this length");
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
+    if has >= length {
+        return Ok(());
+    }
+    let [from, more] = [has, length - has].map(|bytes| i64::try_from(bytes).expect("the system has made such a file"));
+    match fallocate(file, FallocateFlags::empty(), from, more) {
         Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -3,7 +3,7 @@ use super::room::{Counted, Room};
 use super::{Incoming, Origin, Stored, ValueStore};
 use crate::arguments::Output;
 use crate::copies::note_copy;
-use crate::failure::TaskError;
+use crate::failure::{FullPlace, TaskError};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use quiltwork_types::{AttemptId, Encoding, ValueId};
@@ -35,6 +35,11 @@ impl MemoryStore {
             Origin::Made(_) => self.room.reserve(size),
             Origin::Copied => self.room.reserve_copy(size),
         }
+        .ok_or_else(|| {
+            let (held, limit) = (self.room.held(), self.room.limit());
+            let own_memory = FullPlace { folder: None, held, limit, is_used_up: false };
+            TaskError::StoreFull { size, places: vec![own_memory] }
+        })
     }
 
     fn enter(&self, value: ValueId, stored: Stored, counted: Counted) {
@@ -63,6 +68,13 @@ impl ValueStore for MemoryStore {
         let size = usize::try_from(size).expect("there is room for it in memory");
         Ok(Box::new(Buffer { store: self, value, origin, encoding, bytes: Mutex::new(vec![0; size]), counted }))
     }
+
+    fn in_memory(&self) -> u64 {
+        self.room.held()
+    }
+
+    /// There is nowhere to move it.
+    fn spill_to(&self, _target: u64) {}
 
     fn get(&self, value: ValueId) -> Option<Stored> {
         self.values.get(&value).map(|held| held.stored.clone())
@@ -148,7 +160,10 @@ mod tests {
         let store = MemoryStore::new(100);
         put(&store, 1, made(1, 1), 60).unwrap();
         let error = put(&store, 2, made(2, 1), 41).unwrap_err();
-        assert!(matches!(error, TaskError::StoreFull { size: 41, held: 60, limit: 100 }), "{error}");
+        assert!(
+            error.to_string().contains("has 41 bytes") && error.to_string().contains("60 of at most 100"),
+            "{error}"
+        );
         assert!(store.get(value(2)).is_none());
         put(&store, 2, made(2, 1), 40).unwrap();
         store.remove(value(1));

@@ -1,5 +1,4 @@
 //! How many bytes of values a worker holds in one place, of how many it may; it knows no value.
-use crate::failure::TaskError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,22 +21,30 @@ impl Room {
         Self { held: Arc::default(), limit }
     }
 
-    /// Counts a value if there is room for it.
-    pub(super) fn reserve(&self, size: u64) -> Result<Counted, TaskError> {
+    /// Bytes that may be held.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Bytes that are held.
+    pub(super) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Counts so many bytes if there is room for them.
+    pub(super) fn reserve(&self, size: u64) -> Option<Counted> {
         self.reserve_below(size, self.limit)
     }
 
     /// Counts a copy if there is room for it: it can be had again, so it must leave half of the room to results.
-    pub(super) fn reserve_copy(&self, size: u64) -> Result<Counted, TaskError> {
+    pub(super) fn reserve_copy(&self, size: u64) -> Option<Counted> {
         self.reserve_below(size, self.limit / 2)
     }
 
-    fn reserve_below(&self, size: u64, limit: u64) -> Result<Counted, TaskError> {
+    fn reserve_below(&self, size: u64, limit: u64) -> Option<Counted> {
         let add = |held: u64| held.checked_add(size).filter(|sum| *sum <= limit);
-        match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            Ok(_) => Ok(Counted { held: Arc::clone(&self.held), size }),
-            Err(held) => Err(TaskError::StoreFull { size, held, limit }),
-        }
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Counted { held: Arc::clone(&self.held), size })
     }
 
     /// Counts what is here whether or not there is room for it.
@@ -45,10 +52,12 @@ impl Room {
         self.held.fetch_add(size, Ordering::Relaxed);
         Counted { held: Arc::clone(&self.held), size }
     }
+}
 
-    #[cfg(test)]
-    pub(super) fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+impl Counted {
+    /// How many bytes that are.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 }
 
