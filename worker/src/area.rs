@@ -196,11 +196,10 @@ impl Area {
         })
     }
 
-    /// Removes what `holder` holds of `value`. In memory first: whoever moves it to disk meanwhile sees that it is gone.
+    /// Removes what `holder` holds of `value`. If that is in memory, it is not on disk: whoever moves it there meanwhile
+    /// sees that it is gone.
     pub(crate) fn remove(&self, value: ValueId, holder: WorkerId) {
-        for (_, folder) in self.folders() {
-            remove(&folder.file(value, holder));
-        }
+        self.folders().any(|(_, folder)| remove(&folder.file(value, holder)));
     }
 
     /// Removes everything of a holder, also what it was still writing.

@@ -24,6 +24,7 @@ const SLICES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Part {
     place: Place,
+    /// Empty when it has a name of its own.
     path: PathBuf,
 }
 
@@ -49,14 +50,18 @@ impl Part {
     }
 
     /// Gives it the name under which others find it; what had that name before is gone.
-    pub(super) fn rename(self, path: &Path) -> io::Result<()> {
-        fs::rename(&self.path, path)
+    pub(super) fn rename(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.path.clear();
+        Ok(())
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        remove(&self.path);
+        if !self.path.as_os_str().is_empty() {
+            remove(&self.path);
+        }
     }
 }
 
@@ -155,13 +160,12 @@ impl Draft {
 /// writing.
 fn allocate(file: &File, length: u64) -> io::Result<()> {
     let has = file.metadata()?.len();
-    file.set_len(length)?;
     if has >= length {
-        return Ok(());
+        return file.set_len(length);
     }
-    let [from, more] = [has, length - has].map(|bytes| i64::try_from(bytes).expect("the system has made such a file"));
-    match fallocate(file, FallocateFlags::empty(), from, more) {
-        Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
-        Err(error) => Err(error.into()),
+    let signed = |bytes: u64| i64::try_from(bytes).map_err(|_| io::Error::from(ErrorKind::FileTooLarge));
+    match fallocate(file, FallocateFlags::empty(), signed(has)?, signed(length - has)?) {
+        Err(nix::errno::Errno::EOPNOTSUPP) => file.set_len(length),
+        allocated => Ok(allocated?),
     }
 }

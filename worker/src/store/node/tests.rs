@@ -395,25 +395,32 @@ fn fresh_against_reused() {
         NodeStore::new(area, worker, 1 << 30, 0)
     });
     let output = Output { encoding: Encoding::Raw, bytes: vec![7; SIZE].into() };
-    let mut figures = [Vec::new(), Vec::new(), Vec::new()];
     let mut memory = vec![0; SIZE];
+    let mut figures = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..7 {
-        let begun = std::time::Instant::now();
-        memory.copy_from_slice(&output.bytes);
-        figures[2].push(SIZE as f64 / begun.elapsed().as_secs_f64() / 1e9);
-        for (store, figures) in [&fresh, &warm].into_iter().zip(&mut figures) {
-            let stored = Stored { origin: made(round, 1), output: output.clone() };
-            let begun = std::time::Instant::now();
-            store.put(value(round), stored).unwrap();
-            figures.push(SIZE as f64 / begun.elapsed().as_secs_f64() / 1e9);
-            store.remove(value(round));
-            if store.worker == ONE {
-                store.spares.clear();
-            }
-        }
+        let write =
+            |store: &NodeStore| store.put(value(round), Stored { origin: made(round, 1), output: output.clone() });
+        figures[0].push(speed(SIZE, || write(&fresh).unwrap()));
+        fresh.remove(value(round));
+        fresh.spares.clear();
+        figures[1].push(speed(SIZE, || write(&warm).unwrap()));
+        warm.remove(value(round));
+        figures[2].push(speed(SIZE, || memory.copy_from_slice(&output.bytes)));
     }
     for (what, mut figures) in ["new", "reused", "copied"].into_iter().zip(figures) {
         figures.sort_by(f64::total_cmp);
         println!("{what}: {:.1} GB/s at least, {:.1} median, {:.1} at most", figures[0], figures[3], figures[6]);
     }
+}
+
+/// Gigabytes for each second this thread had a processor: others may be busy as well.
+fn speed(bytes: usize, work: impl FnOnce()) -> f64 {
+    let begun = nanoseconds_on_processor();
+    work();
+    bytes as f64 / (nanoseconds_on_processor() - begun) as f64
+}
+
+fn nanoseconds_on_processor() -> u64 {
+    let state = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    state.split(' ').next().unwrap().parse().unwrap()
 }
