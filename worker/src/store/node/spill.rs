@@ -63,6 +63,9 @@ impl NodeStore {
     /// Spills what was used least lately, until no more than `target` bytes are in memory or nothing goes any more.
     /// The caller holds the lock `spilling`.
     pub(super) fn spill_down_to(&self, target: u64) {
+        if self.memory.held() <= target {
+            return;
+        }
         self.spares.clear();
         self.forget_borrowed();
         let in_memory = self.values.iter().filter(|held| held.is_in_memory());
