@@ -13,12 +13,14 @@
 mod folder;
 mod format;
 mod mapping;
+mod own_mapping;
 mod part;
 mod spares;
 mod spill;
 mod uploads;
 
-pub(crate) use part::{Draft, Part};
+pub(crate) use own_mapping::OwnMapping;
+pub(crate) use part::{Draft, Part, Sealed};
 pub(crate) use spares::{SMALLEST_SPARE, Spare};
 pub use uploads::Upload;
 
@@ -274,7 +276,7 @@ mod tests {
     fn write(area: &Area, index: u32, encoding: Encoding, payload: &[u8]) -> Part {
         let draft = area.begin(Place::Memory, value(index), MAKER, encoding, payload.len() as u64, None).unwrap();
         draft.write_at(0, &mut [IoSlice::new(payload)]).unwrap();
-        draft.seal().unwrap()
+        draft.seal().unwrap().into_parts().0
     }
 
     fn files(area: &Area) -> usize {

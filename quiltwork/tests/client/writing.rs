@@ -68,7 +68,7 @@ fn adopted() -> End {
 #[test]
 fn whoever_writes_faster_than_workers_adopt_has_to_wait() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-    let area = Area::create(&folder.path().join("area")).unwrap();
+    let area = Area::create(&folder.path().join("area"), None).unwrap();
     let mut master = FakeMaster::on_node_of(Some(area.folder()));
     let client = master.client();
     let blob = Blob::from(vec![0; 130 << 20]);

@@ -10,7 +10,7 @@ use super::Area;
 use super::folder::remove;
 use super::format::HEADER;
 use super::part::Part;
-use super::{Place, SPARES};
+use super::{OwnMapping, Place, SPARES};
 use quiltwork_types::{ValueId, WorkerId};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +22,13 @@ pub(crate) const SMALLEST_SPARE: u64 = 64 * 1024;
 
 /// A file to write into once more, under a name nobody looks at.
 #[derive(Debug)]
-pub(crate) struct Spare(pub(super) Part);
+pub(crate) struct Spare {
+    pub(super) part: Part,
+    /// The name under which it was set aside.
+    pub(crate) set_aside: PathBuf,
+    /// If this process has written the last value through one.
+    pub(crate) mapping: Option<OwnMapping>,
+}
 
 impl Area {
     /// Takes the name of what `holder` holds in memory and keeps the file; none, and the file is gone, if others hold it
@@ -56,8 +62,8 @@ impl Area {
         let alike = sizes.filter(|(bytes, _)| (size / 2..=size.saturating_mul(2)).contains(bytes));
         let (_, nearest) = alike.min_by_key(|(bytes, _)| bytes.abs_diff(size))?;
         // Another process may have been faster.
-        fs::rename(nearest, &path).ok()?;
-        Some(Spare(Part::at(Place::Memory, path)))
+        fs::rename(&nearest, &path).ok()?;
+        Some(Spare { part: Part::at(Place::Memory, path), set_aside: nearest, mapping: None })
     }
 }
 

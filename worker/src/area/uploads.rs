@@ -38,7 +38,8 @@ impl Area {
         let spare = self.take_spare_as(unnamed(), size).and_then(|spare| Draft::reuse(spare, encoding, size).ok());
         let draft = spare.map_or_else(|| Draft::create(Place::Memory, unnamed(), encoding, size), Ok)?;
         draft.write_at(0, &mut [IoSlice::new(payload)])?;
-        Ok(Upload { memory: self.memory.clone(), job, part: draft.seal()? })
+        let (part, _) = draft.seal()?.into_parts();
+        Ok(Upload { memory: self.memory.clone(), job, part })
     }
 
     /// Gives `adopter` a value that is under the name of its client or of one of `formerly`, and says where it is; none

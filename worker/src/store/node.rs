@@ -11,7 +11,7 @@ mod tests;
 
 use super::room::{Counted, Room};
 use super::{Incoming, Origin, Stored, ValueStore};
-use crate::area::{Area, Found, Part, Place};
+use crate::area::{Area, Found, OwnMapping, Part, Place, Sealed};
 use crate::arguments::Output;
 use crate::failure::TaskError;
 use arriving::Arriving;
@@ -50,8 +50,10 @@ pub(crate) struct NodeStore {
 struct Held {
     origin: Origin,
     claim: Claim,
-    /// Mapped when it was first read, if it is in memory.
+    /// Mapped when it was written or first read, if it is in memory.
     mapped: Option<Mapped>,
+    /// What this process has written it through: it can be used again for the next value.
+    mapping: Option<Arc<OwnMapping>>,
     /// Tells it from a later value of the same name.
     serial: u64,
     /// When it was used last, by the clock of the store.
@@ -121,7 +123,7 @@ impl NodeStore {
 
     fn held(&self, origin: Origin, claim: Claim) -> Held {
         let now = self.tick();
-        Held { origin, claim, mapped: None, serial: now, used: now }
+        Held { origin, claim, mapped: None, mapping: None, serial: now, used: now }
     }
 
     /// Counts what is in the area already, whether or not there is room for it.
@@ -146,6 +148,22 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Keeps what was written here, and how it is mapped for the next reader if it is in memory.
+    fn enter_sealed(
+        &self,
+        value: ValueId,
+        sealed: Sealed,
+        mapped: Option<Output>,
+        origin: Origin,
+        counted: Counted,
+    ) -> Result<(), TaskError> {
+        let (part, mapping) = sealed.into_parts();
+        let place = part.place();
+        let mapped = mapped.filter(|_| place == Place::Memory).map(Mapped::own);
+        let held = self.held(origin, Claim::Own { place, counted });
+        self.enter(value, part, Held { mapped, mapping, ..held })
+    }
+
     /// Keeps what was found for the next reader if it is in memory, and says whether others must be let go of for that.
     fn remember(&self, held: &mut Held, found: &Found, output: &Output) -> bool {
         let size = output.bytes.len() as u64;
@@ -153,6 +171,7 @@ impl NodeStore {
             // A mate that counts the same bytes may have moved it.
             if held.is_in_memory() {
                 held.claim = self.take(Place::Disk, size);
+                held.mapping = None;
             }
             return false;
         }
@@ -219,9 +238,10 @@ impl NodeStore {
         if spare.is_none() {
             self.area.remove(value, self.worker);
         }
-        let held = entry.remove();
-        if let (Some(spare), Claim::Own { counted, .. }) = (spare, held.claim) {
-            self.spares.keep(spare, counted);
+        let Held { claim, mapped, mapping, .. } = entry.remove();
+        drop(mapped);
+        if let (Some(spare), Claim::Own { counted, .. }) = (spare, claim) {
+            self.spares.keep(spare, mapping.and_then(Arc::into_inner), counted);
         }
     }
 }
@@ -232,8 +252,10 @@ impl ValueStore for NodeStore {
         let (draft, counted) = self.open(value, origin, output.encoding, size)?;
         let place = draft.place();
         let written = draft.write_at(0, &mut [IoSlice::new(&output.bytes)]).and_then(|()| draft.seal());
-        let part = written.map_err(|error| self.not_written(size, place, error))?;
-        self.enter(value, part, self.held(origin, Claim::Own { place, counted }))
+        let sealed = written.map_err(|error| self.not_written(size, place, error))?;
+        let bytes = if sealed.is_mapped() { sealed.bytes().ok() } else { None };
+        let mapped = bytes.map(|bytes| Output { encoding: output.encoding, bytes });
+        self.enter_sealed(value, sealed, mapped, origin, counted)
     }
 
     fn begin(

@@ -1,5 +1,5 @@
 //! The spare files a worker has set aside, and the room they take: they count as what they held, and go first.
-use crate::area::{Area, SMALLEST_SPARE, Spare};
+use crate::area::{Area, OwnMapping, SMALLEST_SPARE, Spare};
 use crate::store::room::{Counted, Room};
 use quiltwork_types::{ValueId, WorkerId};
 use std::collections::VecDeque;
@@ -25,6 +25,7 @@ pub(super) struct Spares {
 #[derive(Debug)]
 struct Kept {
     path: PathBuf,
+    mapping: Option<OwnMapping>,
     _counted: Counted,
     _room: Counted,
 }
@@ -40,8 +41,10 @@ impl Spares {
         size >= SMALLEST_SPARE && size <= self.room.limit()
     }
 
-    /// Keeps a file that was set aside, at the price of older ones.
-    pub(super) fn keep(&self, path: PathBuf, counted: Counted) {
+    /// Keeps a file that was set aside, at the price of older ones, with the mapping through which it was written and
+    /// nobody reads any more.
+    pub(super) fn keep(&self, path: PathBuf, mapping: Option<OwnMapping>, counted: Counted) {
+        let mapping = mapping.filter(|mapping| mapping.give_up().is_ok());
         let mut kept = self.lock();
         let room = loop {
             if kept.len() < MOST_FILES
@@ -52,13 +55,19 @@ impl Spares {
             let Some(oldest) = kept.pop_front() else { return remove(path) };
             remove(oldest.path);
         };
-        kept.push_back(Kept { path, _counted: counted, _room: room });
+        kept.push_back(Kept { path, mapping, _counted: counted, _room: room });
     }
 
     /// Takes a spare for a value of so many bytes, this worker's or a mate's. What others have taken counts no longer.
     pub(super) fn take(&self, area: &Area, value: ValueId, worker: WorkerId, size: u64) -> Option<Spare> {
-        let spare = area.take_spare(value, worker, size);
-        self.lock().retain(|kept| kept.path.exists());
+        let mut spare = area.take_spare(value, worker, size);
+        let mut kept = self.lock();
+        if let Some(spare) = &mut spare
+            && let Some(kept) = kept.iter_mut().find(|kept| kept.path == spare.set_aside)
+        {
+            spare.mapping = kept.mapping.take();
+        }
+        kept.retain(|kept| kept.path.exists());
         spare
     }
 

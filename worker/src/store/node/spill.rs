@@ -101,7 +101,7 @@ impl NodeStore {
             None => return Ok(()),
         }
         held.claim = Claim::Own { place: Place::Disk, counted };
-        held.mapped = None;
+        (held.mapped, held.mapping) = (None, None);
         Ok(())
     }
 

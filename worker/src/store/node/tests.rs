@@ -263,13 +263,15 @@ fn writers_that_make_room_at_the_same_time_lose_nothing() {
     assert_eq!(counted(&one), (0, 0));
 }
 
-const LARGE: usize = 100_000;
+/// Sizes of values whose files are kept as spares: one that is written by the system, one that is written through a
+/// mapping.
+const LARGE: [usize; 2] = [100_000, 2_000_000];
 
-/// Two workers of one node, each with room for a million bytes in memory, a quarter of it for spares.
-fn large_node() -> (tempfile::TempDir, NodeStore, NodeStore) {
+/// Two workers of one node, each with room for ten such values in memory, a quarter of it for spares.
+fn large_node(large: usize) -> (tempfile::TempDir, NodeStore, NodeStore) {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let area = Area::create(&folder.path().join("area"), None).unwrap();
-    let store = |worker| NodeStore::new(area.clone(), worker, 1_000_000, 0);
+    let store = |worker| NodeStore::new(area.clone(), worker, 10 * large as u64, 0);
     (folder, store(ONE), store(TWO))
 }
 
@@ -287,74 +289,98 @@ fn spares(store: &NodeStore) -> usize {
 
 #[test]
 fn the_memory_of_a_freed_value_is_written_again() {
-    let (_folder, one, two) = large_node();
-    let first = put_large(&one, 1, LARGE);
-    drop(read(&one, 1).unwrap());
+    for large in LARGE {
+        let (_folder, one, two) = large_node(large);
+        let first = put_large(&one, 1, large);
+        drop(read(&one, 1).unwrap());
+        one.remove(value(1));
+        assert_eq!((spares(&one), one.memory.held()), (1, large as u64), "it counts as long as it is kept");
+        assert_eq!(put_large(&one, 2, large + 1000), first);
+        assert!(read(&one, 2).unwrap().len() == large + 1000 && read(&one, 2).unwrap().iter().all(|byte| *byte == 2));
+        one.remove(value(2));
+        assert_eq!(put_large(&two, 3, large - 1000), first, "a mate may take it as well");
+        assert!(read(&two, 3).unwrap().len() == large - 1000 && read(&two, 3).unwrap().iter().all(|byte| *byte == 3));
+        assert_ne!(put_large(&one, 4, large), first);
+        assert_eq!((one.memory.held(), two.memory.held(), spares(&one)), (large as u64, large as u64 - 1000, 0));
+    }
+}
+
+#[test]
+fn a_file_is_written_again_through_the_mapping_it_has() {
+    let large = LARGE[1];
+    let (_folder, one, _) = large_node(large);
+    put_large(&one, 1, large);
+    let mapped_at = read(&one, 1).unwrap().as_ptr().addr();
     one.remove(value(1));
-    assert_eq!((spares(&one), one.memory.held()), (1, LARGE as u64), "it counts as long as it is kept");
-    assert_eq!(put_large(&one, 2, LARGE + 1000), first);
-    assert!(read(&one, 2).unwrap().len() == LARGE + 1000 && read(&one, 2).unwrap().iter().all(|byte| *byte == 2));
-    one.remove(value(2));
-    assert_eq!(put_large(&two, 3, LARGE - 1000), first, "a mate may take it as well");
-    assert!(read(&two, 3).unwrap().len() == LARGE - 1000 && read(&two, 3).unwrap().iter().all(|byte| *byte == 3));
-    assert_ne!(put_large(&one, 4, LARGE), first);
-    assert_eq!((one.memory.held(), two.memory.held(), spares(&one)), (LARGE as u64, LARGE as u64 - 1000, 0));
+    put_large(&one, 2, large - 1000);
+    let bytes = read(&one, 2).unwrap();
+    assert_eq!(bytes.as_ptr().addr(), mapped_at);
+    assert!(bytes.len() == large - 1000 && bytes.iter().all(|byte| *byte == 2));
 }
 
 #[test]
 fn what_somebody_still_maps_is_never_written_again() {
-    let (_folder, one, two) = large_node();
-    let first = put_large(&one, 1, LARGE);
-    let mapped = read(&one, 1).unwrap();
-    one.remove(value(1));
-    assert_ne!(put_large(&one, 2, LARGE), first);
-    assert!(mapped.iter().all(|byte| *byte == 1));
+    for large in LARGE {
+        let (_folder, one, two) = large_node(large);
+        let first = put_large(&one, 1, large);
+        let mapped = read(&one, 1).unwrap();
+        one.remove(value(1));
+        assert_ne!(put_large(&one, 2, large), first);
+        assert!(mapped.iter().all(|byte| *byte == 1));
 
-    let arriving = Arc::new(one);
-    let incoming = Arc::clone(&arriving).begin(value(3), Origin::Copied, Encoding::Raw, LARGE as u64).unwrap();
-    incoming.write_at(0, &mut [IoSlice::new(&vec![3; LARGE])]).unwrap();
-    let written = incoming.finish().unwrap().bytes;
-    arriving.remove(value(3));
-    put_large(&arriving, 4, LARGE);
-    assert!(written.iter().all(|byte| *byte == 3), "its writer maps it as well");
+        let arriving = Arc::new(one);
+        let incoming = Arc::clone(&arriving).begin(value(3), Origin::Copied, Encoding::Raw, large as u64).unwrap();
+        incoming.write_at(0, &mut [IoSlice::new(&vec![3; large])]).unwrap();
+        let written = incoming.finish().unwrap().bytes;
+        arriving.remove(value(3));
+        put_large(&arriving, 4, large);
+        assert!(written.iter().all(|byte| *byte == 3), "its writer maps it as well");
 
-    put_large(&arriving, 5, LARGE);
-    let shared = two.share(value(5), ONE).unwrap().bytes;
-    arriving.remove(value(5));
-    assert_eq!(spares(&arriving), 0, "it is the mate's");
-    put_large(&arriving, 6, LARGE);
-    assert!(shared.iter().all(|byte| *byte == 5));
+        put_large(&arriving, 5, large);
+        let shared = two.share(value(5), ONE).unwrap().bytes;
+        arriving.remove(value(5));
+        assert_eq!(spares(&arriving), 0, "it is the mate's");
+        put_large(&arriving, 6, large);
+        assert!(shared.iter().all(|byte| *byte == 5));
+    }
 }
 
 #[test]
 fn spares_are_few_and_go_when_room_is_needed_or_their_worker_is_gone() {
-    let (folder, one, two) = large_node();
-    for index in 1..=5 {
-        put_large(&one, index, LARGE);
+    for large in LARGE {
+        let (folder, one, two) = large_node(large);
+        for index in 1..=5 {
+            put_large(&one, index, large);
+        }
+        (1..=5).for_each(|index| one.remove(value(index)));
+        assert_eq!((spares(&one), one.memory.held()), (2, 2 * large as u64));
+        put_large(&one, 6, 9 * large);
+        assert_eq!((spares(&one), one.memory.held()), (0, 9 * large as u64));
+        one.remove(value(6));
+        assert_eq!((spares(&one), one.memory.held()), (0, 0), "it is more than spares may be");
+        put_large(&one, 7, large);
+        one.remove(value(7));
+        two.inherit(ONE, TWO, Vec::new());
+        assert_eq!((spares(&two), files(folder.path())), (0, 0));
     }
-    (1..=5).for_each(|index| one.remove(value(index)));
-    assert_eq!((spares(&one), one.memory.held()), (2, 2 * LARGE as u64));
-    put_large(&one, 6, 900_000);
-    assert_eq!((spares(&one), one.memory.held()), (0, 900_000));
-    one.remove(value(6));
-    assert_eq!((spares(&one), one.memory.held()), (0, 0), "it is more than spares may be");
-    put_large(&one, 7, LARGE);
-    one.remove(value(7));
-    two.inherit(ONE, TWO, Vec::new());
-    assert_eq!((spares(&two), files(folder.path())), (0, 0));
 }
 
 #[test]
 fn no_reader_sees_bytes_of_another_value() {
-    let (_folder, one, two) = large_node();
+    for (large, rounds) in LARGE.into_iter().zip([600, 100]) {
+        write_while_others_read(large, rounds);
+    }
+}
+
+fn write_while_others_read(large: usize, rounds: usize) {
+    let (_folder, one, two) = large_node(large);
     let newest = AtomicU64::new(0);
     let reused = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| read_newest(&two.area, &newest))).collect();
         let mut inodes = std::collections::BTreeSet::new();
-        let rounds = 600;
         for round in 0..rounds {
             let index = u8::try_from(round % 200 + 1).unwrap();
-            inodes.insert(put_large(&one, index, LARGE));
+            inodes.insert(put_large(&one, index, large));
             newest.store(index.into(), Ordering::Release);
             std::thread::yield_now();
             one.remove(value(index.into()));
