@@ -5,6 +5,7 @@ mod bad_input;
 mod chaos;
 mod data;
 mod lifetimes;
+mod lineage;
 mod memory;
 mod nested;
 mod tasks;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         bad_input::trials(),
         nested::trials(),
         lifetimes::trials(),
+        lineage::trials(),
         memory::trials(),
         data::trials(),
         transfer::trials(),
