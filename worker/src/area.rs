@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! /dev/shm/…/0/<job>-<task>-<output>.w<worker>     in memory
+//! /dev/shm/…/0/spare/                              files whose values are gone, for others
 //! /dev/shm/…/0/disk                                a link to the folder on disk, if there is one
 //!     /tmp/…/0/<job>-<task>-<output>.w<worker>     on disk
 //! ```
@@ -11,14 +12,18 @@
 mod folder;
 mod format;
 mod mapping;
+mod own_mapping;
 mod part;
+mod spares;
 mod spill;
 
-pub(crate) use part::{Draft, Part};
+pub(crate) use own_mapping::OwnMapping;
+pub(crate) use part::{Draft, Part, Sealed};
+pub(crate) use spares::{SMALLEST_SPARE, Spare};
 
 use crate::copies::note_copy;
 use bytes::Bytes;
-use folder::{Folder, remove, unless_missing};
+use folder::{Folder, remove, remove_all_of, unless_missing};
 use format::{HEADER, open_value};
 use memmap2::Advice;
 use quiltwork_types::{Encoding, NodeId, TypeHash, ValueId, WorkerId};
@@ -29,6 +34,8 @@ use std::path::Path;
 
 /// The name of the link to the folder on disk.
 const DISK: &str = "disk";
+/// The name of the folder in memory for files whose values are gone.
+const SPARES: &str = "spare";
 
 /// A node's area, as one of its processes sees it.
 #[derive(Clone, Debug)]
@@ -61,6 +68,7 @@ impl Area {
     /// If one exists already or cannot be made.
     pub fn create(folder: &Path, disk: Option<&Path>) -> io::Result<Self> {
         let memory = Folder::create(folder)?;
+        fs::create_dir(folder.join(SPARES))?;
         let disk = disk.map(|disk| {
             symlink(disk, folder.join(DISK))?;
             Folder::create(disk)
@@ -112,7 +120,11 @@ impl Area {
     /// As for [`map`](Self::map).
     pub(crate) fn find(&self, value: ValueId, holder: WorkerId) -> io::Result<Option<Found>> {
         for (place, folder) in self.folders() {
-            if let Some(file) = folder.open_file(value, holder)? {
+            let file = match place {
+                Place::Memory => folder.open_locked(value, holder)?,
+                Place::Disk => folder.open_file(value, holder)?,
+            };
+            if let Some(file) = file {
                 let (encoding, bytes) = open_value(read(file, place)?)?;
                 return Ok(Some(Found { place, encoding, bytes }));
             }
@@ -120,7 +132,8 @@ impl Area {
         Ok(None)
     }
 
-    /// Begins to write a value of so many bytes, under no name yet.
+    /// Begins to write a value of so many bytes, under no name yet; in memory into a spare, if there is one and nobody
+    /// maps it any more.
     ///
     /// # Errors
     /// If there is no room or it cannot be written.
@@ -131,7 +144,12 @@ impl Area {
         holder: WorkerId,
         encoding: Encoding,
         size: u64,
+        spare: Option<Spare>,
     ) -> io::Result<Draft> {
+        let reused = spare.filter(|_| place == Place::Memory).map(|spare| Draft::reuse(spare, encoding, size));
+        if let Some(Ok(draft)) = reused {
+            return Ok(draft);
+        }
         let folder = self.at(place).expect("who counts what is on disk has one");
         Draft::create(place, folder.unnamed(value, holder), encoding, size)
     }
@@ -180,16 +198,16 @@ impl Area {
         })
     }
 
-    /// Removes what `holder` holds of `value`. In memory first: whoever moves it to disk meanwhile sees that it is gone.
+    /// Removes what `holder` holds of `value`. If that is in memory, it is not on disk: whoever moves it there meanwhile
+    /// sees that it is gone.
     pub(crate) fn remove(&self, value: ValueId, holder: WorkerId) {
-        for (_, folder) in self.folders() {
-            remove(&folder.file(value, holder));
-        }
+        self.folders().any(|(_, folder)| remove(&folder.file(value, holder)));
     }
 
     /// Removes everything of a holder, also what it was still writing.
     pub(crate) fn remove_all_of(&self, holder: WorkerId) {
-        self.folders().for_each(|(_, folder)| folder.remove_all_of(holder));
+        self.folders().for_each(|(_, folder)| remove_all_of(folder.path(), holder));
+        remove_all_of(&self.folder().join(SPARES), holder);
     }
 
     /// What stood under this name in the other folder is not that any more.
@@ -253,15 +271,15 @@ mod tests {
 
     /// Writes a value that no name has yet.
     fn write(area: &Area, index: u32, encoding: Encoding, payload: &[u8]) -> Part {
-        let draft = area.begin(Place::Memory, value(index), MAKER, encoding, payload.len() as u64).unwrap();
+        let draft = area.begin(Place::Memory, value(index), MAKER, encoding, payload.len() as u64, None).unwrap();
         draft.write_at(0, &mut [IoSlice::new(payload)]).unwrap();
-        draft.seal().unwrap()
+        draft.seal().unwrap().into_parts().0
     }
 
     fn files(area: &Area) -> usize {
         let files = [area.folder(), area.disk().unwrap()].map(|folder| fs::read_dir(folder).unwrap().count());
-        // One is the link from one folder to the other.
-        files.iter().sum::<usize>() - 1
+        // Two are the folder for spares and the link to the other folder.
+        files.iter().sum::<usize>() - 2
     }
 
     #[test]

@@ -68,8 +68,8 @@ fn lock_left_over(folder: &Path) -> Option<File> {
 /// Whether it is a folder of a cluster of this user.
 fn is_ours(folder: &Path) -> bool {
     let own = Uid::effective().as_raw();
-    let is_own = fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own);
-    is_own && folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix()))
+    let is_named_so = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix()));
+    is_named_so && fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own)
 }
 
 /// How the names of all such folders begin.

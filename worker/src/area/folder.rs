@@ -7,7 +7,7 @@
 //! ```
 use nix::unistd::Uid;
 use quiltwork_types::{ValueId, WorkerId};
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -62,6 +62,22 @@ impl Folder {
         unless_missing(File::open(self.file(value, holder)))
     }
 
+    /// Opens what `holder` holds, if it is here, in a folder whose files are written again when their values are gone:
+    /// not as long as it is read or mapped.
+    pub(super) fn open_locked(&self, value: ValueId, holder: WorkerId) -> io::Result<Option<File>> {
+        let Some(file) = self.open_file(value, holder)? else { return Ok(None) };
+        match file.try_lock_shared() {
+            Ok(()) => {}
+            // Its name was taken away, and somebody writes into it.
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // The same may have happened, and be over, before it was locked.
+        let opened = file.metadata()?.ino();
+        let named = self.metadata(value, holder).map(|named| named.ino());
+        Ok((named == Some(opened)).then_some(file))
+    }
+
     /// What is known of the file that says `holder` holds the value, if it is here.
     pub(super) fn metadata(&self, value: ValueId, holder: WorkerId) -> Option<Metadata> {
         fs::symlink_metadata(self.file(value, holder)).ok()
@@ -78,16 +94,16 @@ impl Folder {
         });
         names.map(|file| file.path())
     }
+}
 
-    /// Removes everything of a holder, also what it was still writing.
-    pub(super) fn remove_all_of(&self, holder: WorkerId) {
-        let (whole, part) = (format!(".w{}", holder.0), format!(".w{}.", holder.0));
-        for file in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let name = file.file_name();
-            let name = name.to_string_lossy();
-            if name.ends_with(&whole) || name.contains(&part) {
-                remove(&file.path());
-            }
+/// Removes everything of a holder from a folder, also what it was still writing.
+pub(super) fn remove_all_of(folder: &Path, holder: WorkerId) {
+    let (whole, part) = (format!(".w{}", holder.0), format!(".w{}.", holder.0));
+    for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(&whole) || name.contains(&part) {
+            remove(&file.path());
         }
     }
 }

@@ -17,7 +17,7 @@ impl Area {
     /// If there is no room or it cannot be written.
     pub(crate) fn copy_to_disk(&self, value: ValueId, holder: WorkerId) -> io::Result<Option<Part>> {
         let Some(disk) = &self.disk else { return Ok(None) };
-        let Some(mut file) = self.memory.open_file(value, holder)? else { return Ok(None) };
+        let Some(mut file) = self.memory.open_locked(value, holder)? else { return Ok(None) };
         let (part, size) = Part::copy_of(&mut file, disk.unnamed(value, holder))?;
         note_copy(usize::try_from(size).unwrap_or(usize::MAX));
         Ok(Some(part))

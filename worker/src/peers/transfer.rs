@@ -5,10 +5,11 @@ use super::sources::{Refusal, Source, Sources};
 use super::{Flight, Peers, Stream};
 use crate::arguments::Output;
 use crate::failure::TaskError;
-use crate::store::{Incoming, Origin};
+use crate::store::{Incoming, Origin, ValueStore};
 use quiltwork_protocol::{ByteRange, Holder};
 use quiltwork_transport::{Arriving, BulkError};
-use quiltwork_types::ValueId;
+use quiltwork_types::{Encoding, ValueId};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// From this size on several holders send a value at the same time, in bytes: below, one is done before the others have
@@ -17,6 +18,8 @@ const SHARED: u64 = 32 << 20;
 /// Bytes that one of several holders is asked for at a time: few enough that all end at about the same time, and so many
 /// that the pause between two requests does not count.
 const PIECE: u64 = 16 << 20;
+/// Room for up to so many bytes is made on the session's own thread: it takes less than a tenth of a millisecond.
+const BEGUN_AT_ONCE: u64 = 128 << 10;
 
 /// Brings a value from those of `holders` that have it into the store; none if nobody has it. What has arrived can be read
 /// through the flight meanwhile.
@@ -32,7 +35,7 @@ pub(super) async fn bring(
     let mut sources = Sources::new(holders, peers.worker);
     let Some((source, stream)) = ask_first(peers, value, &mut sources).await else { return Ok(None) };
     let Stream { arriving, .. } = &stream;
-    let incoming = begin(peers, value, arriving).await?;
+    let incoming = make_room(&peers.store, value, arriving.encoding(), arriving.size()).await?;
     let landing = Arc::new(Landing::new(arriving, incoming));
     flight.show(&landing);
     let is_shared = arriving.size() >= SHARED;
@@ -47,15 +50,21 @@ pub(super) async fn bring(
     transfer.landing.finish()
 }
 
-/// Takes the room for a value. If others must be moved to disk for it, that is done on another thread.
-async fn begin(peers: &Peers, value: ValueId, arriving: &Arriving) -> Result<Box<dyn Incoming>, TaskError> {
-    let (store, encoding, size) = (Arc::clone(&peers.store), arriving.encoding(), arriving.size());
-    if store.has_room(size) {
-        return store.begin(value, Origin::Copied, encoding, size);
+/// Makes room where the value will be kept: on another thread if that may take long, because memory must be found for it.
+async fn make_room(
+    store: &Arc<dyn ValueStore>,
+    value: ValueId,
+    encoding: Encoding,
+    size: u64,
+) -> Result<Box<dyn Incoming>, TaskError> {
+    let store = Arc::clone(store);
+    let is_quick = size <= BEGUN_AT_ONCE && store.has_room(size);
+    let begin = move || store.begin(value, Origin::Copied, encoding, size);
+    if is_quick {
+        return begin();
     }
-    let begun = tokio::task::spawn_blocking(move || store.begin(value, Origin::Copied, encoding, size)).await;
-    // It panics only if the runtime ends.
-    begun.map_err(|error| TaskError::StoreBroken(error.into()))?
+    let begun = tokio::task::spawn_blocking(begin).await;
+    begun.unwrap_or_else(|error| Err(TaskError::StoreBroken(io::Error::other(error))))
 }
 
 /// Asks one source after the other until one has the value. It is asked for all of it, if there is no other.

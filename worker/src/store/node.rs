@@ -4,19 +4,21 @@
 //! worker holds takes no room and is not counted, until that worker is gone. What does not fit into memory any more moves
 //! to disk. There it is mapped anew for each reader: the system keeps its pages as long as it has room for them.
 mod arriving;
+mod spares;
 mod spill;
 #[cfg(test)]
 mod tests;
 
 use super::room::{Counted, Room};
 use super::{Incoming, Origin, Stored, ValueStore};
-use crate::area::{Area, Found, Part, Place};
+use crate::area::{Area, Found, OwnMapping, Part, Place, Sealed};
 use crate::arguments::Output;
 use crate::failure::TaskError;
 use arriving::Arriving;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use spares::Spares;
 use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +35,7 @@ pub(crate) struct NodeStore {
     memory: Room,
     /// None if nothing may be spilled.
     disk: Option<Room>,
+    spares: Spares,
     /// What is mapped of others.
     borrowed: Room,
     /// Held by the one who makes room.
@@ -46,8 +49,10 @@ pub(crate) struct NodeStore {
 struct Held {
     origin: Origin,
     claim: Claim,
-    /// Mapped when it was first read, if it is in memory.
+    /// Mapped when it was written or first read, if it is in memory.
     mapped: Option<Mapped>,
+    /// What this process has written it through: it can be used again for the next value.
+    mapping: Option<Arc<OwnMapping>>,
     /// Tells it from a later value of the same name.
     serial: u64,
     /// When it was used last, by the clock of the store.
@@ -103,6 +108,7 @@ impl NodeStore {
             values: DashMap::new(),
             memory: Room::new(memory),
             disk: area.disk().map(|_| Room::new(disk)),
+            spares: Spares::new(memory),
             borrowed: Room::new(memory / BORROWED),
             spilling: Mutex::default(),
             clock: AtomicU64::default(),
@@ -116,7 +122,7 @@ impl NodeStore {
 
     fn held(&self, origin: Origin, claim: Claim) -> Held {
         let now = self.tick();
-        Held { origin, claim, mapped: None, serial: now, used: now }
+        Held { origin, claim, mapped: None, mapping: None, serial: now, used: now }
     }
 
     /// Counts what is in the area already, whether or not there is room for it.
@@ -141,6 +147,22 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Keeps what was written here, and how it is mapped for the next reader if it is in memory.
+    fn enter_sealed(
+        &self,
+        value: ValueId,
+        sealed: Sealed,
+        mapped: Option<Output>,
+        origin: Origin,
+        counted: Counted,
+    ) -> Result<(), TaskError> {
+        let (part, mapping) = sealed.into_parts();
+        let place = part.place();
+        let mapped = mapped.filter(|_| place == Place::Memory).map(Mapped::own);
+        let held = self.held(origin, Claim::Own { place, counted });
+        self.enter(value, part, Held { mapped, mapping, ..held })
+    }
+
     /// Keeps what was found for the next reader if it is in memory, and says whether others must be let go of for that.
     fn remember(&self, held: &mut Held, found: &Found, output: &Output) -> bool {
         let size = output.bytes.len() as u64;
@@ -148,6 +170,7 @@ impl NodeStore {
             // A mate that counts the same bytes may have moved it.
             if held.is_in_memory() {
                 held.claim = self.take(Place::Disk, size);
+                held.mapping = None;
             }
             return false;
         }
@@ -187,11 +210,19 @@ impl NodeStore {
     /// Removes a value and its file if `may_go` says so of it. The index is locked until the file is gone, so that it
     /// is not the file of a later one.
     fn remove_if(&self, value: ValueId, may_go: impl FnOnce(&Held) -> bool) {
-        if let Entry::Occupied(entry) = self.values.entry(value)
-            && may_go(entry.get())
-        {
+        let Entry::Occupied(entry) = self.values.entry(value) else { return };
+        if !may_go(entry.get()) {
+            return;
+        }
+        let is_wanted = entry.get().in_memory().is_some_and(|size| self.spares.want(size));
+        let spare = if is_wanted { self.area.set_aside(value, self.worker) } else { None };
+        if spare.is_none() {
             self.area.remove(value, self.worker);
-            entry.remove();
+        }
+        let Held { claim, mapped, mapping, .. } = entry.remove();
+        drop(mapped);
+        if let (Some(spare), Claim::Own { counted, .. }) = (spare, claim) {
+            self.spares.keep(spare, mapping.and_then(Arc::into_inner), counted);
         }
     }
 }
@@ -202,8 +233,10 @@ impl ValueStore for NodeStore {
         let (draft, counted) = self.open(value, origin, output.encoding, size)?;
         let place = draft.place();
         let written = draft.write_at(0, &mut [IoSlice::new(&output.bytes)]).and_then(|()| draft.seal());
-        let part = written.map_err(|error| self.not_written(size, place, error))?;
-        self.enter(value, part, self.held(origin, Claim::Own { place, counted }))
+        let sealed = written.map_err(|error| self.not_written(size, place, error))?;
+        let bytes = if sealed.is_mapped() { sealed.bytes().ok() } else { None };
+        let mapped = bytes.map(|bytes| Output { encoding: output.encoding, bytes });
+        self.enter_sealed(value, sealed, mapped, origin, counted)
     }
 
     fn begin(

@@ -1,6 +1,6 @@
 //! A value on its way into the store of a node: written piece by piece into its file, then kept.
-use super::{Claim, Mapped, NodeStore};
-use crate::area::{Draft, Place};
+use super::NodeStore;
+use crate::area::Draft;
 use crate::arguments::Output;
 use crate::failure::TaskError;
 use crate::store::room::Counted;
@@ -31,13 +31,9 @@ impl Incoming for Arriving {
 
     fn finish(self: Box<Self>) -> Result<Output, TaskError> {
         let Self { store, value, origin, encoding, draft, counted } = *self;
-        // Mapped before it has a name: then it may be gone at any time.
-        let bytes = draft.map().map_err(TaskError::StoreBroken)?;
-        let part = draft.seal().map_err(TaskError::StoreBroken)?;
-        let output = Output { encoding, bytes };
-        let mut held = store.held(origin, Claim::Own { place: part.place(), counted });
-        held.mapped = (part.place() == Place::Memory).then(|| Mapped::own(output.clone()));
-        store.enter(value, part, held)?;
+        let sealed = draft.seal().map_err(TaskError::StoreBroken)?;
+        let output = Output { encoding, bytes: sealed.bytes().map_err(TaskError::StoreBroken)? };
+        store.enter_sealed(value, sealed, Some(output.clone()), origin, counted)?;
         Ok(output)
     }
 }

@@ -22,26 +22,32 @@ impl NodeStore {
         encoding: Encoding,
         size: u64,
     ) -> Result<(Draft, Counted), TaskError> {
-        let begin = |place| self.area.begin(place, value, self.worker, encoding, size);
+        let begin = |place, spare| self.area.begin(place, value, self.worker, encoding, size, spare);
+        // It counts no longer when it is asked whether there is room.
+        let spare = self.spares.take(&self.area, value, self.worker, size);
         if let Some(counted) = self.room_in_memory(size, origin) {
-            match begin(Place::Memory) {
+            match begin(Place::Memory, spare) {
                 Ok(draft) => return Ok((draft, counted)),
                 // Others use the machine's memory as well.
-                Err(error) if is_full(&error) && self.disk.is_some() => {}
+                Err(error) if is_full(&error) && self.disk.is_some() => self.spares.clear(),
                 Err(error) => return Err(self.not_written(size, Place::Memory, error)),
             }
         }
         let on_disk = self.disk.as_ref().and_then(|disk| disk.reserve(size));
         let counted = on_disk.ok_or_else(|| self.full(size, None))?;
-        let draft = begin(Place::Disk).map_err(|error| self.not_written(size, Place::Disk, error))?;
+        let draft = begin(Place::Disk, None).map_err(|error| self.not_written(size, Place::Disk, error))?;
         Ok((draft, counted))
     }
 
     fn room_in_memory(&self, size: u64, origin: Origin) -> Option<Counted> {
-        if self.disk.is_none() && origin == Origin::Copied {
-            return self.memory.reserve_copy(size);
-        }
-        let counted = self.memory.reserve(size);
+        let reserve = || match origin {
+            Origin::Copied if self.disk.is_none() => self.memory.reserve_copy(size),
+            Origin::Copied | Origin::Made(_) => self.memory.reserve(size),
+        };
+        let counted = reserve().or_else(|| {
+            self.spares.clear();
+            reserve()
+        });
         if counted.is_some() || self.disk.is_none() {
             return counted;
         }
@@ -57,6 +63,10 @@ impl NodeStore {
     /// Spills what was used least lately, until no more than `target` bytes are in memory or nothing goes any more.
     /// The caller holds the lock `spilling`.
     pub(super) fn spill_down_to(&self, target: u64) {
+        if self.memory.held() <= target {
+            return;
+        }
+        self.spares.clear();
         self.forget_borrowed();
         let in_memory = self.values.iter().filter(|held| held.is_in_memory());
         let mut candidates: Vec<_> = in_memory.map(|held| (held.used, *held.key())).collect();
@@ -90,7 +100,7 @@ impl NodeStore {
             None => return Ok(()),
         }
         held.claim = Claim::Own { place: Place::Disk, counted };
-        held.mapped = None;
+        (held.mapped, held.mapping) = (None, None);
         Ok(())
     }
 
