@@ -365,7 +365,7 @@ impl World {
                 effects.push(Effect::Send(Event::ValueCopied { value, worker: id }));
             }
             // Some only read parts of their inputs, and miss them when they do.
-            let reads = attempt.task.index % 3 == 0;
+            let reads = attempt.task.index.is_multiple_of(3);
             if missing.is_empty() || reads {
                 worker.dispatched(attempt, plan, missing, effects);
             } else {
