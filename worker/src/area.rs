@@ -4,44 +4,32 @@
 //! ```text
 //! <job>-<task>-<output>.w<worker>          a sealed value: read-only, whole, never changed
 //! <job>-<task>-<output>.w<worker>.<n>~     being written; nobody else looks at it
-//!
-//! 0   magic        8 bytes
-//! 8   encoding     8 bytes of tag, 8 bytes of type hash
-//! 24  size         8 bytes, of the payload
-//! 64  payload      aligned to 64 bytes, because mappings begin at a page
 //! ```
 //! Several holders of one value share its bytes: their files are links to one inode, which goes with the last of them.
+mod format;
 mod mapping;
+mod part;
+
+pub(crate) use part::{Draft, Part};
 
 use crate::copies::note_copy;
 use bytes::Bytes;
+use format::{HEADER, open_value};
 use nix::unistd::Uid;
 use quiltwork_types::{Encoding, NodeId, TypeHash, ValueId, WorkerId};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const MAGIC: [u8; 8] = *b"QWVALUE\x01";
-/// Bytes before the payload.
-const HEADER: usize = 64;
 /// Permission bits of an area's folder: nobody but its user.
 const PRIVATE: u32 = 0o700;
-/// Permission bits of a sealed file.
-const SEALED: u32 = 0o400;
 
 /// A node's area, as one of its processes sees it.
 #[derive(Clone, Debug)]
 pub struct Area {
     folder: PathBuf,
-}
-
-/// A file that has no name others look at yet; dropping it removes it.
-#[derive(Debug)]
-pub(crate) struct Part<'a> {
-    area: &'a Area,
-    path: PathBuf,
 }
 
 impl Area {
@@ -100,33 +88,30 @@ impl Area {
         open_value(bytes).map(Some)
     }
 
-    /// Writes a value, whole and sealed, but under no name yet.
+    /// Begins to write a value of so many bytes, under no name yet.
     ///
     /// # Errors
     /// If there is no room or it cannot be written.
-    pub(crate) fn write(
-        &self,
-        value: ValueId,
-        holder: WorkerId,
-        encoding: Encoding,
-        payload: &[u8],
-    ) -> io::Result<Part<'_>> {
-        let part = Part { area: self, path: self.unnamed(value, holder) };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part.path)?;
-        write_all(&mut file, &header(encoding, payload.len() as u64), payload)?;
-        file.set_permissions(Permissions::from_mode(SEALED))?;
-        note_copy(payload.len());
-        Ok(part)
+    pub(crate) fn begin(&self, value: ValueId, holder: WorkerId, encoding: Encoding, size: u64) -> io::Result<Draft> {
+        Draft::create(self.unnamed(value, holder), encoding, size)
+    }
+
+    /// Gives a file the name under which others find what `holder` holds; what had that name before is gone.
+    ///
+    /// # Errors
+    /// If the system does not.
+    pub(crate) fn enter(&self, part: Part, value: ValueId, holder: WorkerId) -> io::Result<()> {
+        part.rename(&self.path(value, holder))
     }
 
     /// Another name, not known to others yet, for what `holder` holds; none if it holds nothing here.
     ///
     /// # Errors
     /// If the system does not give it.
-    pub(crate) fn link(&self, value: ValueId, holder: WorkerId, to: WorkerId) -> io::Result<Option<Part<'_>>> {
+    pub(crate) fn link(&self, value: ValueId, holder: WorkerId, to: WorkerId) -> io::Result<Option<Part>> {
         let path = self.unnamed(value, to);
         match fs::hard_link(self.path(value, holder), &path) {
-            Ok(()) => Ok(Some(Part { area: self, path })),
+            Ok(()) => Ok(Some(Part::at(path))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -172,22 +157,6 @@ impl Area {
     }
 }
 
-impl Part<'_> {
-    /// Gives it the name under which others find it; what had that name before is gone.
-    ///
-    /// # Errors
-    /// If the system does not.
-    pub(crate) fn seal(self, value: ValueId, holder: WorkerId) -> io::Result<()> {
-        fs::rename(&self.path, self.area.path(value, holder))
-    }
-}
-
-impl Drop for Part<'_> {
-    fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
 fn name(ValueId { task, output }: ValueId, holder: WorkerId) -> String {
     format!("{}-{}-{output}.w{}", task.job.0, task.index, holder.0)
 }
@@ -201,49 +170,6 @@ fn remove(path: &Path) {
     }
 }
 
-fn header(encoding: Encoding, size: u64) -> [u8; HEADER] {
-    let (tag, hash) = match encoding {
-        Encoding::Raw => (0_u64, 0),
-        Encoding::Bincode(TypeHash(hash)) => (1, hash),
-    };
-    let mut header = [0; HEADER];
-    header[..8].copy_from_slice(&MAGIC);
-    for (place, field) in header[8..].chunks_exact_mut(8).zip([tag, hash, size]) {
-        place.copy_from_slice(&field.to_le_bytes());
-    }
-    header
-}
-
-/// Reads the header of a file and leaves the payload.
-fn open_value(mut bytes: Bytes) -> io::Result<(Encoding, Bytes)> {
-    let wrong = |what: &str| io::Error::new(ErrorKind::InvalidData, format!("a file of the area {what}"));
-    if bytes.len() < HEADER || bytes[..8] != MAGIC {
-        return Err(wrong("holds no value"));
-    }
-    let header = bytes.split_to(HEADER);
-    let field = |number: usize| {
-        let (fields, _) = header.as_chunks::<8>();
-        u64::from_le_bytes(fields[number])
-    };
-    if field(3) != bytes.len() as u64 {
-        return Err(wrong("is not whole"));
-    }
-    match field(1) {
-        0 => Ok((Encoding::Raw, bytes)),
-        1 => Ok((Encoding::Bincode(TypeHash(field(2))), bytes)),
-        tag => Err(wrong(&format!("has the unknown encoding {tag}"))),
-    }
-}
-
-fn write_all(file: &mut File, header: &[u8], payload: &[u8]) -> io::Result<()> {
-    let slices = &mut [IoSlice::new(header), IoSlice::new(payload)][..];
-    let written = file.write_vectored(slices)?;
-    if written < header.len() {
-        file.write_all(&header[written..])?;
-    }
-    file.write_all(&payload[written.saturating_sub(header.len())..])
-}
-
 fn read_whole(file: &mut File) -> io::Result<Bytes> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -254,7 +180,12 @@ fn read_whole(file: &mut File) -> io::Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use format::header;
+    use part::SEALED;
     use quiltwork_types::{JobId, TaskId};
+    use std::fs::Permissions;
+    use std::io::IoSlice;
+    use std::os::unix::fs::PermissionsExt;
 
     const MAKER: WorkerId = WorkerId(1);
     const OTHER: WorkerId = WorkerId(11);
@@ -270,6 +201,13 @@ mod tests {
         (folder, area)
     }
 
+    /// Writes a value that no name has yet.
+    fn write(area: &Area, index: u32, encoding: Encoding, payload: &[u8]) -> Part {
+        let draft = area.begin(value(index), MAKER, encoding, payload.len() as u64).unwrap();
+        draft.write_at(0, &mut [IoSlice::new(payload)]).unwrap();
+        draft.seal().unwrap()
+    }
+
     fn files(area: &Area) -> usize {
         fs::read_dir(area.folder()).unwrap().count()
     }
@@ -278,7 +216,7 @@ mod tests {
     fn a_sealed_value_is_mapped_as_it_was_written_and_aligned() {
         let (_folder, area) = area();
         let payload: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-        area.write(value(1), MAKER, ENCODING, &payload).unwrap().seal(value(1), MAKER).unwrap();
+        area.enter(write(&area, 1, ENCODING, &payload), value(1), MAKER).unwrap();
         let (encoding, bytes) = area.map(value(1), MAKER).unwrap().expect("it was sealed");
         assert_eq!(encoding, ENCODING);
         assert!(bytes == payload);
@@ -294,7 +232,7 @@ mod tests {
     #[test]
     fn what_was_not_sealed_is_not_seen_and_leaves_nothing() {
         let (_folder, area) = area();
-        let part = area.write(value(1), MAKER, Encoding::Raw, b"x").unwrap();
+        let part = write(&area, 1, Encoding::Raw, b"x");
         assert!(area.map(value(1), MAKER).unwrap().is_none());
         drop(part);
         assert_eq!(files(&area), 0);
@@ -303,8 +241,9 @@ mod tests {
     #[test]
     fn a_link_lives_on_when_the_first_holder_drops_the_value() {
         let (_folder, area) = area();
-        area.write(value(1), MAKER, Encoding::Raw, b"shared").unwrap().seal(value(1), MAKER).unwrap();
-        area.link(value(1), MAKER, OTHER).unwrap().expect("it is there").seal(value(1), OTHER).unwrap();
+        area.enter(write(&area, 1, Encoding::Raw, b"shared"), value(1), MAKER).unwrap();
+        let link = area.link(value(1), MAKER, OTHER).unwrap().expect("it is there");
+        area.enter(link, value(1), OTHER).unwrap();
         area.remove(value(1), MAKER);
         assert_eq!(area.map(value(1), OTHER).unwrap().unwrap().1, "shared");
         assert!(area.link(value(1), MAKER, OTHER).unwrap().is_none());
@@ -314,9 +253,9 @@ mod tests {
     fn what_a_holder_leaves_is_passed_on_or_removed_and_others_stay() {
         let (_folder, area) = area();
         for (index, holder) in [(1, MAKER), (2, MAKER), (3, OTHER)] {
-            area.write(value(index), holder, Encoding::Raw, b"x").unwrap().seal(value(index), holder).unwrap();
+            area.enter(write(&area, index, Encoding::Raw, b"x"), value(index), holder).unwrap();
         }
-        std::mem::forget(area.write(value(4), MAKER, Encoding::Raw, b"cut off").unwrap());
+        std::mem::forget(write(&area, 4, Encoding::Raw, b"cut off"));
         assert!(area.pass_on(value(1), MAKER, OTHER));
         assert!(!area.pass_on(value(1), MAKER, OTHER), "it was given already");
         area.remove_all_of(MAKER);

@@ -1,14 +1,16 @@
 //! The values this worker holds: results its attempts made and copies it fetched; it moves nothing over the wire.
 mod memory;
 mod node;
+mod room;
 
 pub(crate) use memory::MemoryStore;
 pub(crate) use node::NodeStore;
 
 use crate::arguments::Output;
 use crate::failure::TaskError;
-use quiltwork_types::{AttemptId, ValueId, WorkerId};
-use std::sync::atomic::{AtomicU64, Ordering};
+use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use std::io::IoSlice;
+use std::sync::Arc;
 
 /// A value in a store.
 #[derive(Clone, Debug)]
@@ -37,6 +39,18 @@ pub(crate) trait ValueStore: Send + Sync {
     /// [`TaskError::StoreFull`] if that would be more than may be held, or another one if it cannot be written.
     fn put(&self, value: ValueId, stored: Stored) -> Result<(), TaskError>;
 
+    /// Begins to keep a value of so many bytes that comes in pieces. The room for it is taken now.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    fn begin(
+        self: Arc<Self>,
+        value: ValueId,
+        origin: Origin,
+        encoding: Encoding,
+        size: u64,
+    ) -> Result<Box<dyn Incoming>, TaskError>;
+
     /// The value, if it is here.
     fn get(&self, value: ValueId) -> Option<Stored>;
 
@@ -59,40 +73,18 @@ pub(crate) trait ValueStore: Send + Sync {
     }
 }
 
-/// How much is held of what may be.
-#[derive(Debug)]
-struct Room {
-    /// Bytes of all values, counted before they are inserted and until after they are removed.
-    held: AtomicU64,
-    limit: u64,
-}
+/// A value that comes in pieces. Dropping it before it is whole leaves nothing and gives the room back.
+pub(crate) trait Incoming: Send + Sync {
+    /// Writes slices one behind the other, from this place of the value on: in any order, several threads at a time.
+    ///
+    /// # Errors
+    /// If they are not within the value or cannot be written.
+    fn write_at(&self, offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), TaskError>;
 
-impl Room {
-    const fn new(limit: u64) -> Self {
-        Self { held: AtomicU64::new(0), limit }
-    }
-
-    /// Makes room for a value. Copies can be had again, so they must leave half of the room to results.
-    fn reserve(&self, size: u64, origin: Origin) -> Result<(), TaskError> {
-        let limit = if origin == Origin::Copied { self.limit / 2 } else { self.limit };
-        let add = |held: u64| held.checked_add(size).filter(|sum| *sum <= limit);
-        match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            Ok(_) => Ok(()),
-            Err(held) => Err(TaskError::StoreFull { size, held, limit }),
-        }
-    }
-
-    /// Counts what is here whether or not there is room for it.
-    fn take(&self, size: u64) {
-        self.held.fetch_add(size, Ordering::Relaxed);
-    }
-
-    fn release(&self, size: u64) {
-        self.held.fetch_sub(size, Ordering::Relaxed);
-    }
-
-    #[cfg(test)]
-    fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
-    }
+    /// Keeps the value, all of which must have been written. Which one stays if there is one already is said at
+    /// [`ValueStore::put`]; what was written is returned in either case.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn finish(self: Box<Self>) -> Result<Output, TaskError>;
 }

@@ -2,14 +2,16 @@
 //!
 //! Each worker has its share of the node's limit and counts what it made, fetched or inherited. A link to what another
 //! worker holds takes no room and is not counted, until that worker is gone.
-use super::{Origin, Room, Stored, ValueStore};
-use crate::area::{Area, Part};
+use super::room::{Counted, Room};
+use super::{Incoming, Origin, Stored, ValueStore};
+use crate::area::{Area, Draft, Part};
 use crate::arguments::Output;
 use crate::failure::TaskError;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use quiltwork_types::{AttemptId, ValueId, WorkerId};
-use std::io::ErrorKind;
+use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
 
 /// A store in an area.
 #[derive(Debug)]
@@ -24,17 +26,27 @@ pub(crate) struct NodeStore {
 #[derive(Debug)]
 struct Held {
     origin: Origin,
-    /// Bytes counted for it.
-    size: u64,
-    /// Whose bytes it shares, as long as these are counted there.
-    lender: Option<WorkerId>,
+    claim: Claim,
     /// Mapped when it was first read.
     mapped: Option<Output>,
 }
 
+/// Who counts the bytes of a file.
+#[derive(Debug)]
+enum Claim {
+    /// This worker does.
+    Own { _counted: Counted },
+    /// Another worker with a link to the same bytes does.
+    Borrowed { lender: WorkerId },
+}
+
 impl Held {
-    const fn own(origin: Origin, size: u64) -> Self {
-        Self { origin, size, lender: None, mapped: None }
+    const fn own(origin: Origin, counted: Counted) -> Self {
+        Self { origin, claim: Claim::Own { _counted: counted }, mapped: None }
+    }
+
+    const fn is_borrowed(&self) -> bool {
+        matches!(self.claim, Claim::Borrowed { .. })
     }
 }
 
@@ -44,39 +56,52 @@ impl NodeStore {
         Self { area, worker, values: DashMap::new(), room: Room::new(limit) }
     }
 
+    /// Takes the room for a value and begins its file.
+    fn open(
+        &self,
+        value: ValueId,
+        origin: Origin,
+        encoding: Encoding,
+        size: u64,
+    ) -> Result<(Draft, Counted), TaskError> {
+        let counted = match origin {
+            Origin::Made(_) => self.room.reserve(size),
+            Origin::Copied => self.room.reserve_copy(size),
+        }?;
+        let draft =
+            self.area.begin(value, self.worker, encoding, size).map_err(|error| self.not_written(size, error))?;
+        Ok((draft, counted))
+    }
+
+    fn not_written(&self, size: u64, error: io::Error) -> TaskError {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                TaskError::AreaFull { size, folder: self.area.folder().to_owned() }
+            }
+            _ => TaskError::StoreBroken(error),
+        }
+    }
+
     /// Gives a file its name, unless something is there that stays. The index is locked meanwhile, so that it never
     /// says anything else than the folder.
-    fn enter(&self, value: ValueId, part: Part<'_>, held: Held) -> Result<(), TaskError> {
-        let size = held.size;
+    fn enter(&self, value: ValueId, part: Part, held: Held) -> Result<(), TaskError> {
         match self.values.entry(value) {
-            Entry::Occupied(entry) if held.origin != Origin::Copied || entry.get().lender.is_some() => {
-                self.room.release(size);
-            }
+            Entry::Occupied(here) if held.origin != Origin::Copied || here.get().is_borrowed() => {}
             entry => {
-                if let Err(error) = part.seal(value, self.worker) {
-                    self.room.release(size);
-                    return Err(TaskError::StoreBroken(error));
-                }
-                if let Entry::Occupied(old) = &entry {
-                    self.room.release(old.get().size);
-                }
+                self.area.enter(part, value, self.worker).map_err(TaskError::StoreBroken)?;
                 entry.insert(held);
             }
         }
         Ok(())
     }
 
-    fn drop_file(&self, value: ValueId, held: &Held) {
-        self.area.remove(value, self.worker);
-        self.room.release(held.size);
-    }
-
     /// What was shared with a worker that is gone is counted here.
-    fn stop_borrowing(&self, lender: WorkerId) {
-        for mut entry in self.values.iter_mut().filter(|entry| entry.lender == Some(lender)) {
-            let size = self.area.size(*entry.key(), self.worker).unwrap_or(0);
-            self.room.take(size);
-            (entry.lender, entry.size) = (None, size);
+    fn stop_borrowing(&self, gone: WorkerId) {
+        for mut entry in self.values.iter_mut() {
+            if matches!(entry.claim, Claim::Borrowed { lender } if lender == gone) {
+                let size = self.area.size(*entry.key(), self.worker).unwrap_or(0);
+                entry.claim = Claim::Own { _counted: self.room.take(size) };
+            }
         }
     }
 
@@ -89,31 +114,40 @@ impl NodeStore {
         // Another worker of the node may have done it before.
         let passed = self.area.pass_on(value, from, self.worker) || matches!(entry, Entry::Vacant(_));
         let Some(size) = self.area.size(value, self.worker).filter(|_| passed) else { return false };
-        if let Entry::Occupied(old) = &entry {
-            self.room.release(old.get().size);
-        }
-        self.room.take(size);
-        entry.insert(Held::own(Origin::Copied, size));
+        entry.insert(Held::own(Origin::Copied, self.room.take(size)));
         true
+    }
+
+    /// Removes a value and its file if `may_go` says so of it. The index is locked until the file is gone, so that it
+    /// is not the file of a later one.
+    fn remove_if(&self, value: ValueId, may_go: impl FnOnce(&Held) -> bool) {
+        if let Entry::Occupied(entry) = self.values.entry(value)
+            && may_go(entry.get())
+        {
+            self.area.remove(value, self.worker);
+            entry.remove();
+        }
     }
 }
 
 impl ValueStore for NodeStore {
     fn put(&self, value: ValueId, Stored { origin, output }: Stored) -> Result<(), TaskError> {
         let size = output.bytes.len() as u64;
-        self.room.reserve(size, origin)?;
-        match self.area.write(value, self.worker, output.encoding, &output.bytes) {
-            Ok(part) => self.enter(value, part, Held::own(origin, size)),
-            Err(error) => {
-                self.room.release(size);
-                Err(match error.kind() {
-                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                        TaskError::AreaFull { size, folder: self.area.folder().to_owned() }
-                    }
-                    _ => TaskError::StoreBroken(error),
-                })
-            }
-        }
+        let (draft, counted) = self.open(value, origin, output.encoding, size)?;
+        let written = draft.write_at(0, &mut [IoSlice::new(&output.bytes)]).and_then(|()| draft.seal());
+        let part = written.map_err(|error| self.not_written(size, error))?;
+        self.enter(value, part, Held::own(origin, counted))
+    }
+
+    fn begin(
+        self: Arc<Self>,
+        value: ValueId,
+        origin: Origin,
+        encoding: Encoding,
+        size: u64,
+    ) -> Result<Box<dyn Incoming>, TaskError> {
+        let (draft, counted) = self.open(value, origin, encoding, size)?;
+        Ok(Box::new(Arriving { store: self, value, origin, encoding, size, draft, counted }))
     }
 
     fn get(&self, value: ValueId) -> Option<Stored> {
@@ -133,22 +167,16 @@ impl ValueStore for NodeStore {
     }
 
     fn remove(&self, value: ValueId) {
-        if let Some((_, held)) = self.values.remove(&value) {
-            self.drop_file(value, &held);
-        }
+        self.remove_if(value, |_| true);
     }
 
     fn remove_made_by(&self, attempt: AttemptId) {
-        let value = ValueId::of(attempt.task);
-        let made_by = |_: &ValueId, held: &Held| held.origin == Origin::Made(attempt);
-        if let Some((_, held)) = self.values.remove_if(&value, made_by) {
-            self.drop_file(value, &held);
-        }
+        self.remove_if(ValueId::of(attempt.task), |held| held.origin == Origin::Made(attempt));
     }
 
     fn share(&self, value: ValueId, holder: WorkerId) -> Option<Output> {
         let part = self.area.link(value, holder, self.worker).ok()??;
-        let held = Held { lender: Some(holder), ..Held::own(Origin::Copied, 0) };
+        let held = Held { origin: Origin::Copied, claim: Claim::Borrowed { lender: holder }, mapped: None };
         self.enter(value, part, held).ok()?;
         self.get(value).map(|stored| stored.output)
     }
@@ -168,11 +196,39 @@ impl ValueStore for NodeStore {
     }
 }
 
+/// A value that comes in pieces.
+struct Arriving {
+    store: Arc<NodeStore>,
+    value: ValueId,
+    origin: Origin,
+    encoding: Encoding,
+    size: u64,
+    draft: Draft,
+    counted: Counted,
+}
+
+impl Incoming for Arriving {
+    fn write_at(&self, offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), TaskError> {
+        self.draft.write_at(offset, slices).map_err(|error| self.store.not_written(self.size, error))
+    }
+
+    fn finish(self: Box<Self>) -> Result<Output, TaskError> {
+        let Self { store, value, origin, encoding, draft, counted, .. } = *self;
+        // Mapped before it has a name: then it may be gone at any time.
+        let bytes = draft.map().map_err(TaskError::StoreBroken)?;
+        let output = Output { encoding, bytes };
+        let part = draft.seal().map_err(TaskError::StoreBroken)?;
+        let held = Held { mapped: Some(output.clone()), ..Held::own(origin, counted) };
+        store.enter(value, part, held)?;
+        Ok(output)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use quiltwork_types::{Encoding, JobId, TaskId};
+    use quiltwork_types::{JobId, TaskId};
     use std::path::Path;
 
     const ONE: WorkerId = WorkerId(1);
@@ -275,5 +331,23 @@ mod tests {
         two.share(value(1), ONE).unwrap();
         assert!(two.inherit(ONE, TWO, Vec::new()).is_empty());
         assert_eq!(two.room.held(), 30);
+    }
+
+    #[test]
+    fn a_value_comes_in_pieces_and_one_that_does_not_end_leaves_nothing() {
+        let (folder, one, _) = node();
+        let one = Arc::new(one);
+        let begin = || Arc::clone(&one).begin(value(1), Origin::Copied, Encoding::Raw, 6).unwrap();
+        let incoming = begin();
+        incoming.write_at(3, &mut [IoSlice::new(b"d"), IoSlice::new(b"ef")]).unwrap();
+        assert!(incoming.write_at(4, &mut [IoSlice::new(b"xyz")]).is_err(), "it is not so long");
+        assert_eq!((read(&one, 1), one.room.held()), (None, 6), "nobody sees it, but its room is taken");
+        drop(incoming);
+        assert_eq!((one.room.held(), files(folder.path())), (0, 0));
+        let incoming = begin();
+        incoming.write_at(3, &mut [IoSlice::new(b"def"), IoSlice::new(b"")]).unwrap();
+        incoming.write_at(0, &mut [IoSlice::new(b"abc")]).unwrap();
+        assert_eq!(incoming.finish().unwrap().bytes, "abcdef");
+        assert_eq!((read(&one, 1).unwrap(), one.room.held(), files(folder.path())), ("abcdef".into(), 6, 1));
     }
 }
