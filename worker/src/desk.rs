@@ -269,6 +269,11 @@ impl Desk {
         self.workshop.run(job)
     }
 
+    /// Calls what a slot thread does the way the language of the functions wants it.
+    pub(crate) fn host(&self, work: &mut dyn FnMut()) {
+        self.workshop.executor.host(work);
+    }
+
     fn pick_job<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Job> {
         while !state.closed {
             if let Some(job) = state.jobs.pop_front() {

@@ -38,10 +38,12 @@ pub use config::{Share, WorkerConfig};
 pub use context::TaskContext;
 pub use copies::{copied_bytes, note_copy};
 pub use error::WorkerError;
+pub use executor::{Executor, Product};
 pub use failure::TaskError;
 pub use lending::{Lent, lend};
 pub use registry::{TaskEntry, registry_hash};
 
+use executor::Registered;
 use registry::Registry;
 use tokio::runtime::Builder;
 
@@ -55,8 +57,18 @@ use tokio::runtime::Builder;
 /// # Panics
 /// If two tasks are registered under one name, or this thread runs a tokio runtime already.
 pub fn run(config: WorkerConfig) -> Result<(), WorkerError> {
-    let registry = Registry::of_program();
+    run_with(config, Box::new(Registered(Registry::of_program())))
+}
+
+/// Like [`run`], for functions of another language.
+///
+/// # Errors
+/// As for [`run`].
+///
+/// # Panics
+/// As for [`run`].
+pub fn run_with(config: WorkerConfig, executor: Box<dyn Executor>) -> Result<(), WorkerError> {
     panics::install_hook();
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(session::run(config, registry))
+    runtime.block_on(session::run(config, executor))
 }
