@@ -4,7 +4,7 @@ use crate::local::kit::{StartKit, Summons, VARIABLE};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{dup2_stdin, getpgrp};
-use quiltwork_worker::{Share, WorkerConfig};
+use quiltwork_worker::{Executor, Share, WorkerConfig, WorkerError};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,7 +36,7 @@ static TASK_CLIENT_TICKET: OnceLock<String> = OnceLock::new();
 pub fn init() {
     INITIALISED.store(true, Ordering::Relaxed);
     let Some(summons) = Summons::to_this_process() else { return };
-    let status = match serve(summons) {
+    let status = match serve(summons, quiltwork_worker::run) {
         Ok(()) => 0,
         Err(problem) => {
             eprintln!("quiltwork worker: {problem}");
@@ -44,6 +44,16 @@ pub fn init() {
         }
     };
     std::process::exit(status)
+}
+
+/// In a process that was started as a worker of a program in another language: its whole life.
+pub(crate) fn serve_as_worker(executor: Box<dyn Executor>) -> Result<(), Problem> {
+    INITIALISED.store(true, Ordering::Relaxed);
+    let summons = Summons::to_this_process().ok_or_else(|| {
+        Problem::new("this process was not started as a worker of a cluster")
+            .with_hint("workers are started by a client that starts a cluster, not by hand")
+    })?;
+    serve(summons, |config| quiltwork_worker::run_with(config, executor))
 }
 
 /// Ends this process with an explanation if it was started as a worker and comes along here because [`init`] was never
@@ -75,7 +85,7 @@ pub(crate) fn task_client_ticket() -> Option<&'static str> {
     TASK_CLIENT_TICKET.get().map(String::as_str)
 }
 
-fn serve(summons: Summons) -> Result<(), Problem> {
+fn serve(summons: Summons, work: impl FnOnce(WorkerConfig) -> Result<(), WorkerError>) -> Result<(), Problem> {
     die_with(summons.driver)?;
     let mut pipe = take_stdin().map_err(|error| Problem::new(format!("cannot use standard input: {error}")))?;
     if !summons.is_understood() {
@@ -96,7 +106,7 @@ fn serve(summons: Summons) -> Result<(), Problem> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         store: Some(Share { folder: kit.area, limit: kit.area_share }),
     };
-    quiltwork_worker::run(config).map_err(|error| Problem::new(error.to_string()))
+    work(config).map_err(|error| Problem::new(error.to_string()))
 }
 
 /// Has the system kill this process when the driver ends. Asked for first, looked at then: a driver that ended in

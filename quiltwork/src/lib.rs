@@ -76,6 +76,8 @@
 extern crate self as quiltwork;
 
 mod argument;
+#[doc(hidden)]
+pub mod bindings;
 mod blob;
 mod call;
 mod client;
