@@ -2,14 +2,17 @@
 //! functions of that language. No part of the public interface, free to change with the bindings.
 use crate::argument::{Encoded, Portable};
 use crate::call::{NamedArgument, TaskCall};
-use crate::error::{Error, Problem, Result};
+use crate::client::Handle;
+use crate::error::{Error, Result};
 use crate::init;
 use bytes::Bytes;
 use quiltwork_protocol::codec::CodecError;
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 
 pub use crate::argument::{Argument, IntoArgument};
+pub use crate::size::ByteSize;
 pub use bytes;
 pub use quiltwork_types::{Encoding, TaskFailure};
 pub use quiltwork_worker::Argument as Given;
@@ -59,18 +62,18 @@ fn interned(name: &str) -> &'static str {
     name
 }
 
+/// Whether the value is here, or will never be; if neither, the waker is woken when that may have changed. Inside a task
+/// nothing is lent meanwhile. The waker is called with locks held and must only leave word.
+pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
+    handle.poll_here(waker)
+}
+
 /// In a process that a cluster has started as a worker: runs tasks by `executor` until the cluster ends.
 ///
 /// # Errors
 /// If this process was not started by a cluster, or the worker cannot join or loses its master.
 pub fn serve(executor: Box<dyn Executor>) -> Result<()> {
     init::serve_as_worker(executor).map_err(Error::Local)
-}
-
-/// An error of the bindings' own about something that cannot be done.
-#[must_use]
-pub fn invalid(message: impl Into<String>, hint: &'static str) -> Error {
-    Error::Invalid(Problem::new(message).with_hint(hint))
 }
 
 #[cfg(test)]

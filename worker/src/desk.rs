@@ -270,7 +270,7 @@ impl Desk {
     }
 
     /// Calls what a slot thread does the way the language of the functions wants it.
-    pub(crate) fn host(&self, work: &mut dyn FnMut()) {
+    pub(crate) fn host(&self, work: &mut (dyn FnMut() + Send)) {
         self.workshop.executor.host(work);
     }
 

@@ -23,7 +23,7 @@ pub trait Executor: Send + Sync {
 
     /// Calls `work`, which is all that a slot thread ever does: a language that keeps something for each thread can hold
     /// it around the call.
-    fn host(&self, work: &mut dyn FnMut()) {
+    fn host(&self, work: &mut (dyn FnMut() + Send)) {
         work();
     }
 }

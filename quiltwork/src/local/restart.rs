@@ -90,8 +90,9 @@ fn not_to_be_restarted(how: &str) -> Problem {
 
 fn never_joined(times: usize, how: &str) -> Problem {
     let message = format!("{times} worker processes in a row ended before they had joined, the last one: {how}");
-    Problem::new(message)
-        .with_hint("call `quiltwork::init()` before anything else in `main`; QUILTWORK_LOG=debug tells more")
+    let hint = "its last lines say why, and more of them with QUILTWORK_LOG=debug; a program in Rust must call \
+        `quiltwork::init()` before anything else in `main`";
+    Problem::new(message).with_hint(hint)
 }
 
 #[cfg(test)]
