@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from collections import OrderedDict
@@ -32,7 +33,7 @@ class Reference:
 
 def name_of(function: Callable[..., Any]) -> str:
     """`module:qualname`, or the nearest thing a callable has to it."""
-    inner = getattr(function, "func", function)
+    inner = function.func if isinstance(function, functools.partial) else function
     kind = type(inner)
     module = getattr(inner, "__module__", None) or kind.__module__
     qualname = getattr(inner, "__qualname__", None) or getattr(inner, "__name__", None) or kind.__qualname__

@@ -110,11 +110,12 @@ impl Session {
         gathered.map(|values| values.map(payloads).map_err(|error| raised(py, &error))).transpose()
     }
 
-    /// The process ids of the workers, by the master's word.
-    fn workers(&self, py: Python<'_>) -> PyResult<Vec<u32>> {
+    /// The workers by the master's word: process ids, and how many tasks each runs at a time.
+    fn workers(&self, py: Python<'_>) -> PyResult<Vec<(u32, u32)>> {
         let client = self.client()?;
         let workers = wait(py, client.workers(), None)?.expect("it is waited for without a limit");
-        Ok(workers.map_err(|error| raised(py, &error))?.iter().map(|worker| worker.pid).collect())
+        let workers = workers.map_err(|error| raised(py, &error))?;
+        Ok(workers.iter().map(|worker| (worker.pid, worker.capacity.slots)).collect())
     }
 
     /// Kills a worker of a cluster that was started here.

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(pauses(&mut policy, (0..4).map(|_| never_joined())), [50, 200, 800, 3200]);
         let Verdict::GiveUp(refusal) = policy.after(never_joined()) else { panic!("it goes on") };
         assert!(refusal.message.contains("exit status 1"), "{refusal:?}");
-        assert!(refusal.to_string().contains("hint: call `quiltwork::init()`"), "{refusal}");
+        assert!(refusal.to_string().contains("call `quiltwork::init()`"), "{refusal}");
     }
 
     #[test]
