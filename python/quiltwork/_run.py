@@ -43,11 +43,19 @@ def _called(name: str, payloads: Sequence[Payload]) -> tuple[Callable[..., Any],
     call, *inputs = payloads
     function, args, kwargs = load_call(call, inputs)
     if function is None:
-        function = _functions.find(name)
+        function = _imported(name)
     elif isinstance(function, _functions.Reference):
         # By value, as the last of the inputs: the futures among the arguments have the first numbers.
         function = _functions.take(function, inputs[-1])
     return function, args, kwargs
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    try:
+        return _functions.find(name)
+    except (ImportError, AttributeError) as error:
+        error.add_note("hint: workers look for modules where the program looked when it started the cluster")
+        raise
 
 
 def _describe(error: BaseException) -> Raised:

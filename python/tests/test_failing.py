@@ -111,8 +111,9 @@ def test_a_function_workers_cannot_import_is_an_import_error(client: qw.Client) 
     exec("def function():\n    return 1\n", module.__dict__)
     sys.modules["made_up_here"] = module
     try:
-        with pytest.raises(ModuleNotFoundError, match="made_up_here"):
+        with pytest.raises(ModuleNotFoundError, match="made_up_here") as caught:
             client.submit(module.function).result()
+        assert "workers look for modules" in caught.value.__notes__[0]
     finally:
         del sys.modules["made_up_here"]
 

@@ -65,6 +65,19 @@ def test_a_function_that_came_by_value_is_read_once_per_worker(client: qw.Client
     assert calls == []
 
 
+MEETING = threading.Barrier(2)
+
+
+def meet() -> int:
+    return MEETING.wait(60)
+
+
+def test_slots_run_side_by_side_on_threads_of_their_own() -> None:
+    with qw.Client(n_workers=1, slots=2) as client:
+        assert client.slots() == 2
+        assert sorted(client.gather([client.submit(meet), client.submit(meet)])) == [0, 1]
+
+
 def test_futures_nest_in_arguments(client: qw.Client) -> None:
     one, two = client.submit(add, 1), client.submit(add, 2)
     nested = {"list": [one, (two, 3)], "again": one, "order": Order("x", two)}
