@@ -6,7 +6,8 @@
         squares = client.map(lambda x: x * x, range(10))
         print(client.submit(sum, squares).result())  # 285
 
-Importing it starts nothing. See `Client`, `Future`, `task`, `as_completed`, `wait`, and `quiltwork.errors`.
+Importing it starts nothing. See `Client`, `Future`, `task`, `as_completed`, `wait`, and `quiltwork.errors`; within a
+task `current_client` and `current_task`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from quiltwork._client import Client, current_client
     from quiltwork._executor import Executor
     from quiltwork._future import Future, as_completed, wait
-    from quiltwork._native import __version__, copied_bytes
+    from quiltwork._native import TaskContext, __version__, copied_bytes, current_task
     from quiltwork._task import Task, task
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "Executor",
     "Future",
     "Task",
+    "TaskContext",
     "__version__",
     "as_completed",
     "copied_bytes",
     "current_client",
+    "current_task",
     "task",
     "wait",
 ]
@@ -39,10 +42,12 @@ _PLACES = {
     "Executor": "_executor",
     "Future": "_future",
     "Task": "_task",
+    "TaskContext": "_native",
     "__version__": "_native",
     "as_completed": "_future",
     "copied_bytes": "_native",
     "current_client": "_client",
+    "current_task": "_native",
     "task": "_task",
     "wait": "_future",
 }

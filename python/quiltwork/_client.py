@@ -156,6 +156,10 @@ class Client:
         for future in [futures] if isinstance(futures, Future) else futures:
             future.cancel()
 
+    def story(self, future: Future[Any]) -> str:
+        """What happened to a task so far: when it was submitted, where it ran, and which workers died with it."""
+        return self._session.story(future._handle)
+
     def executor(self, **options: Any) -> Executor:
         """This client as a `concurrent.futures.Executor`. Its tasks are submitted with these options."""
         from quiltwork._executor import Executor

@@ -67,6 +67,10 @@ class Future(Generic[T]):
         """Whether the task has ended, well or not."""
         return self._handle.done()
 
+    def progress(self) -> tuple[int, int] | None:
+        """How far the task last said it is (`current_task().progress`): done and total."""
+        return self._handle.progress()
+
     def cancelled(self) -> bool:
         """Whether the task was cancelled."""
         from quiltwork.errors import TaskCancelled
@@ -76,7 +80,7 @@ class Future(Generic[T]):
     def cancel(self) -> bool:
         """Asks the cluster to stop the task and all that needs its result. Whether it was asked before the end.
 
-        A function that runs already runs on, but its result is dropped.
+        A function that runs already runs on, unless it looks at `current_task().cancelled`, but its result is dropped.
         """
         if self._handle.done():
             return False

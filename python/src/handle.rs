@@ -37,6 +37,11 @@ impl Handle {
         Ok(self.inner()?.is_done())
     }
 
+    /// How far the task last said it is.
+    fn progress(&self) -> PyResult<Option<(u64, u64)>> {
+        Ok(self.inner()?.progress())
+    }
+
     /// Waits for the end of the task; whether it has ended in time.
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let handle = self.inner()?;

@@ -11,6 +11,7 @@
 
 mod buffers;
 mod completed;
+mod context;
 mod errors;
 mod handle;
 mod interpreter;
@@ -31,6 +32,8 @@ mod _native {
     use super::buffers::Payload;
     #[pymodule_export]
     use super::completed::Completed;
+    #[pymodule_export]
+    use super::context::{TaskContext, current_task};
     #[pymodule_export]
     use super::handle::Handle;
     #[pymodule_export]

@@ -118,6 +118,13 @@ impl Session {
         Ok(workers.iter().map(|worker| (worker.pid, worker.capacity.slots)).collect())
     }
 
+    /// What happened to a task so far, as text.
+    fn story(&self, py: Python<'_>, handle: &Handle) -> PyResult<String> {
+        let (client, handle) = (self.client()?, handle.inner()?);
+        let story = wait(py, client.story(handle), None)?.expect("it is waited for without a limit");
+        Ok(story.map_err(|error| raised(py, &error))?.to_string())
+    }
+
     /// Kills a worker of a cluster that was started here.
     fn kill_worker(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
         let open = self.lock()?;

@@ -126,6 +126,28 @@ def test_tasks_that_submit_tasks_do_not_starve() -> None:
             client.submit(qw.Client).result(timeout=60)
 
 
+def test_a_task_knows_itself_and_tells_how_far_it_is(client: qw.Client) -> None:
+    assert qw.current_task() is None
+
+    def work() -> tuple[str, int]:
+        task = qw.current_task()
+        assert task is not None
+        task.progress(3, 10)
+        while not task.cancelled:
+            time.sleep(0.01)
+        return task.id, task.attempt
+
+    future = client.submit(work)
+    eventually(lambda: future.progress() == (3, 10))
+    assert "running on" in client.story(future)
+    assert future.cancel()
+    with pytest.raises(qw.errors.TaskCancelled):
+        future.result()
+    # The slot is free again: both workers take tasks.
+    assert len(client.gather([client.submit(time.sleep, 0.0) for _ in range(4)])) == 4
+    assert "cancelled" in client.story(future)
+
+
 def test_the_last_reference_frees_the_value() -> None:
     def make() -> bytes:
         return b"x" * (1 << 20)
