@@ -145,6 +145,20 @@ def test_a_task_that_kills_workers_is_stopped_and_hurts_nobody_else(kill: Any) -
         assert client.gather(others) == [-n for n in range(50)]
 
 
+def test_a_worker_that_keeps_the_interpreter_to_itself_is_not_taken_for_dead() -> None:
+    def hog(seconds: int) -> int:
+        import ctypes
+
+        # Unlike `CDLL`, it keeps the interpreter's lock. Links give up on a peer that is silent for ten seconds.
+        ctypes.PyDLL(None).sleep(seconds)
+        return os.getpid()
+
+    with qw.Client(n_workers=1) as client:
+        pids = client.worker_pids()
+        assert client.submit(hog, 12).result() == pids[0]
+        assert client.worker_pids() == pids
+
+
 def test_a_deep_recursion_is_an_error_and_no_death(client: qw.Client) -> None:
     def recurse() -> None:
         recurse()
