@@ -14,9 +14,9 @@ use std::task::{Poll, Waker};
 pub use crate::argument::{Argument, IntoArgument};
 pub use crate::size::ByteSize;
 pub use bytes;
-pub use quiltwork_types::{Encoding, TaskFailure};
+pub use quiltwork_types::Encoding;
 pub use quiltwork_worker::Argument as Given;
-pub use quiltwork_worker::{Arguments, Executor, Output, Product, TaskError, copied_bytes, note_copy};
+pub use quiltwork_worker::{Arguments, Executor, Product, TaskError, copied_bytes, note_copy};
 
 /// A value in its encoding, which only the bindings understand.
 #[derive(Clone, Debug)]
