@@ -212,9 +212,12 @@ class Client:
             return "<Client: the link is lost>"
         return f"<Client: {workers} worker{'' if workers == 1 else 's'}>"
 
+    # There is no session if none could be opened, and a forked process has only the picture of one. Kept here, because
+    # the last clients go when modules have lost their names already.
+    _without_session = contextlib.suppress(AttributeError, RuntimeError)
+
     def __del__(self) -> None:
-        # There is no session if none could be opened, and a forked process has only the picture of one.
-        with contextlib.suppress(AttributeError, RuntimeError):
+        with self._without_session:
             self.close()
 
     def _submit(
