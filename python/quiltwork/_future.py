@@ -80,7 +80,8 @@ class Future(Generic[T]):
     def cancel(self) -> bool:
         """Asks the cluster to stop the task and all that needs its result. Whether it was asked before the end.
 
-        A function that runs already runs on, unless it looks at `current_task().cancelled`, but its result is dropped.
+        A function that runs already is ended by `errors.Interrupted` when it next runs code of Python's: what it has
+        called of another language, or `time.sleep`, comes to its end first.
         """
         if self._handle.done():
             return False

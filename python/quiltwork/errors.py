@@ -26,6 +26,10 @@ class TaskCancelled(TaskError, concurrent.futures.CancelledError):
     """The task was cancelled, or nobody wanted its result any more."""
 
 
+class Interrupted(BaseException):
+    """Raised within a function whose task was cancelled while it ran, so that it ends soon."""
+
+
 class Poisoned(TaskError):
     """The task's attempts kept killing workers, by crashing or by using all memory."""
 

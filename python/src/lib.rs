@@ -15,6 +15,7 @@ mod context;
 mod errors;
 mod handle;
 mod interpreter;
+mod interrupts;
 mod layout;
 mod notices;
 mod options;

@@ -1,6 +1,8 @@
 //! Waiting for the engine on a thread of Python's: without the interpreter's lock, and with an ear for Ctrl-C.
+use crate::interrupts::interrupted;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use quiltwork::TaskContext;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -26,7 +28,7 @@ pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
 /// Waits for the future; `None` when the time is over.
 ///
 /// # Errors
-/// If a signal's handler raises, as the one for Ctrl-C does.
+/// If a signal's handler raises, as the one for Ctrl-C does, or this is a task that is cancelled meanwhile.
 pub(crate) fn wait<F>(py: Python<'_>, future: F, deadline: Option<Instant>) -> PyResult<Option<F::Output>>
 where
     F: Future + Send,
@@ -40,7 +42,7 @@ where
         if let Some(output) = py.detach(|| poll_until(future.as_mut(), &waker, end)) {
             break Ok(Some(output));
         }
-        if let Err(interrupt) = py.check_signals() {
+        if let Err(interrupt) = py.check_signals().and_then(|()| check_task(py)) {
             break Err(interrupt);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -50,6 +52,14 @@ where
     // Inside a task this may wait until the task has its slot back, which another thread of Python's may hold.
     py.detach(|| drop(future));
     waited
+}
+
+/// Fails if this thread runs a task whose result nobody wants any more.
+fn check_task(py: Python<'_>) -> PyResult<()> {
+    match TaskContext::current() {
+        Some(task) if task.is_cancelled() => Err(PyErr::from_value(interrupted(py)?.call0()?)),
+        _ => Ok(()),
+    }
 }
 
 fn poll_until<F: Future>(mut future: Pin<&mut F>, waker: &Waker, end: Instant) -> Option<F::Output> {

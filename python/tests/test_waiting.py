@@ -148,6 +148,47 @@ def test_a_task_knows_itself_and_tells_how_far_it_is(client: qw.Client) -> None:
     assert "cancelled" in client.story(future)
 
 
+def spin() -> None:
+    while True:
+        pass
+
+
+def wait_for_another() -> None:
+    qw.current_client().submit(time.sleep, 2).result()
+
+
+@pytest.mark.parametrize("work", [spin, wait_for_another])
+def test_a_function_is_ended_where_it_runs_when_its_task_is_cancelled(work: Any, tmp_path: Any) -> None:
+    def guarded() -> None:
+        (tmp_path / "begun").touch()
+        try:
+            work()
+        except qw.errors.Interrupted:
+            (tmp_path / "interrupted").touch()
+            raise
+
+    with qw.Client(n_workers=1) as client:
+        pids = client.worker_pids()
+        future = client.submit(guarded)
+        eventually(lambda: (tmp_path / "begun").exists())
+        assert future.cancel()
+        eventually(lambda: (tmp_path / "interrupted").exists())
+        with pytest.raises(qw.errors.TaskCancelled):
+            future.result()
+        assert {client.submit(os.getpid).result() for _ in range(20)} == set(pids), "the worker goes on"
+
+
+def test_an_interrupt_never_reaches_another_task() -> None:
+    def short() -> int:
+        return sum(range(2000))
+
+    with qw.Client(n_workers=1) as client:
+        for _ in range(60):
+            doomed, others = client.submit(short), client.map(operator.neg, range(5))
+            doomed.cancel()
+            assert client.gather(others) == [0, -1, -2, -3, -4]
+
+
 def test_the_last_reference_frees_the_value() -> None:
     def make() -> bytes:
         return b"x" * (1 << 20)

@@ -178,6 +178,7 @@ impl Desk {
     /// Ends unstarted attempts and tells running ones.
     pub(crate) fn cancel(&self, attempts: &[AttemptId]) {
         self.command(attempts.iter().map(|attempt| Command::Cancel(*attempt)));
+        attempts.iter().for_each(|attempt| self.workshop.executor.interrupt(*attempt));
     }
 
     /// The attempt's slots are free until it reclaims them.

@@ -21,6 +21,9 @@ pub trait Executor: Send + Sync {
     /// If there is no such function, it cannot read its arguments, or it fails.
     fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError>;
 
+    /// Nobody wants the result of this attempt any more, which may run on another thread just now. Must not wait for it.
+    fn interrupt(&self, _attempt: AttemptId) {}
+
     /// Calls `work`, which is all that a slot thread ever does: a language that keeps something for each thread can hold
     /// it around the call.
     fn host(&self, work: &mut (dyn FnMut() + Send)) {

@@ -1,15 +1,20 @@
 //! Functions of another language: what an executor is given and may return, and what surrounds its threads.
 use crate::master::{Call, FakeMaster, Said, attempt, value};
 use bytes::Bytes;
+use quiltwork_protocol::MasterToWorker;
 use quiltwork_protocol::worker_to_master::Made;
 use quiltwork_transport::{Endpoint, Role};
-use quiltwork_types::{Encoding, TaskFailure};
+use quiltwork_types::{AttemptId, Encoding, TaskFailure};
 use quiltwork_worker::{Argument, Arguments, Executor, Product, TaskError};
 use std::cell::Cell;
+use std::sync::Mutex;
 
 thread_local! {
     static HOSTED: Cell<bool> = const { Cell::new(false) };
 }
+
+/// What this process's executors were told to interrupt.
+static INTERRUPTED: Mutex<Vec<AttemptId>> = Mutex::new(Vec::new());
 
 /// Its functions are called by what they do with their arguments' bytes.
 struct Foreign;
@@ -28,6 +33,10 @@ impl Executor for Foreign {
                 original: b"all of it".to_vec(),
             }),
         }
+    }
+
+    fn interrupt(&self, attempt: AttemptId) {
+        INTERRUPTED.lock().unwrap().push(attempt);
     }
 
     fn host(&self, work: &mut (dyn FnMut() + Send)) {
@@ -67,4 +76,15 @@ async fn what_another_language_raises_travels_whole() {
     let TaskFailure { message, details, original, .. } = worker.hear_failure(1).await;
     assert_eq!((message.as_str(), &details[..]), ("else is not for me", &["error type: Refusal".to_owned()][..]));
     assert_eq!(original.as_deref(), Some(&b"all of it"[..]));
+}
+
+#[tokio::test]
+async fn an_executor_is_told_what_nobody_wants_any_more() {
+    let mut master = FakeMaster::new();
+    let mut worker = master.worker_with(1, |config| quiltwork_worker::run_with(config, Box::new(Foreign))).await;
+    worker.say(MasterToWorker::Cancel { attempts: vec![attempt(77)] });
+    worker.dispatch(1, "pieces", Call::new());
+    // Messages are obeyed in their order.
+    assert!(matches!(worker.hear_more().await, Said::Finished(..)));
+    assert!(INTERRUPTED.lock().unwrap().contains(&attempt(77)));
 }
