@@ -9,7 +9,7 @@ use crate::waiting::wait;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
-use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy};
+use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy, write_log_if_asked};
 use quiltwork::{Client, LocalCluster};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -37,6 +37,7 @@ impl Session {
         slots: usize,
         memory_limit: Option<Amount>,
     ) -> PyResult<Self> {
+        write_log_if_asked();
         let (program, arguments) = command.split_first().expect("the package names a program");
         let mut builder = LocalCluster::builder().worker_program(program).worker_arguments(arguments).slots(slots);
         if let Some(workers) = workers {
@@ -53,6 +54,7 @@ impl Session {
     /// Connects to the cluster that made the ticket.
     #[staticmethod]
     fn connect(py: Python<'_>, ticket: &str) -> PyResult<Self> {
+        write_log_if_asked();
         let connected = wait(py, Client::connect(ticket), None)?.expect("it is waited for without a limit");
         Ok(Self::open(connected.map_err(|error| raised(py, &error))?, None))
     }

@@ -159,6 +159,20 @@ with qw.Client(n_workers=1) as client:
     assert "] words of a task\n" in ran.stderr and ran.stdout == "1\n"
 
 
+def test_the_engine_says_what_it_has_noticed_if_asked(run_script: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = """
+import quiltwork as qw
+with qw.Client(n_workers=1) as client:
+    client.kill_worker(client.worker_pids()[0])
+    print(client.submit(abs, -1).result())
+"""
+    quiet = run_script(script)
+    assert (quiet.stdout, quiet.stderr) == ("1\n", "")
+    monkeypatch.setenv("QUILTWORK_LOG", "warn")
+    told = run_script(script)
+    assert told.stdout == "1\n" and "SIGKILL" in told.stderr
+
+
 def test_a_forked_client_refuses(run_script: Run) -> None:
     ran = run_script(
         """

@@ -68,6 +68,12 @@ pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
     handle.poll_here(waker)
 }
 
+/// Writes the engine's log of this process to standard error, as the environment variable `QUILTWORK_LOG` says; nothing if
+/// it is not set. Only the first call counts.
+pub fn write_log_if_asked() {
+    init::write_log_if_asked();
+}
+
 /// In a process that a cluster has started as a worker: runs tasks by `executor` until the cluster ends.
 ///
 /// # Errors

@@ -22,6 +22,9 @@ pub(crate) const UNINITIALISED_HINT: &str = "put `quiltwork::init();` first in `
 /// What a worker ends with that could not start or lost its master.
 const STATUS_FAILED: i32 = 1;
 
+/// What of the log is written.
+const LOG_VARIABLE: &str = "QUILTWORK_LOG";
+
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 static TASK_CLIENT_TICKET: OnceLock<String> = OnceLock::new();
 
@@ -145,8 +148,15 @@ fn watch_driver(mut pipe: File) -> io::Result<()> {
     thread::Builder::new().name("quiltwork-driver-watch".into()).spawn(watch).map(drop)
 }
 
+/// In a program that cannot choose where the engine's log goes: to standard error, if somebody asks for it.
+pub(crate) fn write_log_if_asked() {
+    if std::env::var_os(LOG_VARIABLE).is_some() {
+        write_log_to_stderr();
+    }
+}
+
 fn write_log_to_stderr() {
-    let filter = EnvFilter::try_from_env("QUILTWORK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     // It fails only if the program has set a subscriber of its own before `init()`: then that one is right.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).try_init();
 }
