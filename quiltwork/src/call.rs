@@ -54,6 +54,12 @@ impl<T> TaskCall<T> {
         Self { call, fault, makes: PhantomData }
     }
 
+    /// A call whose arguments are known to be encoded.
+    pub(crate) fn by_name(function: &'static str, arguments: Vec<NamedArgument>) -> Self {
+        let call = Call { function, arguments, options: TaskOptions::default() };
+        Self { call, fault: None, makes: PhantomData }
+    }
+
     /// How often a failing attempt (an `Err` or a panic) may be tried again, with growing pauses; 0 unless told otherwise.
     /// The death of a worker is no failure of the task and does not count.
     pub fn retries(mut self, retries: u32) -> Self {

@@ -4,7 +4,7 @@ use crate::local::kit::{StartKit, Summons, VARIABLE};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{dup2_stdin, getpgrp};
-use quiltwork_worker::{Share, WorkerConfig};
+use quiltwork_worker::{Executor, Share, WorkerConfig, WorkerError};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,6 +22,9 @@ pub(crate) const UNINITIALISED_HINT: &str = "put `quiltwork::init();` first in `
 /// What a worker ends with that could not start or lost its master.
 const STATUS_FAILED: i32 = 1;
 
+/// What of the log is written.
+const LOG_VARIABLE: &str = "QUILTWORK_LOG";
+
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 static TASK_CLIENT_TICKET: OnceLock<String> = OnceLock::new();
 
@@ -36,7 +39,7 @@ static TASK_CLIENT_TICKET: OnceLock<String> = OnceLock::new();
 pub fn init() {
     INITIALISED.store(true, Ordering::Relaxed);
     let Some(summons) = Summons::to_this_process() else { return };
-    let status = match serve(summons) {
+    let status = match serve(summons, quiltwork_worker::run) {
         Ok(()) => 0,
         Err(problem) => {
             eprintln!("quiltwork worker: {problem}");
@@ -44,6 +47,16 @@ pub fn init() {
         }
     };
     std::process::exit(status)
+}
+
+/// In a process that was started as a worker of a program in another language: its whole life.
+pub(crate) fn serve_as_worker(executor: Box<dyn Executor>) -> Result<(), Problem> {
+    INITIALISED.store(true, Ordering::Relaxed);
+    let summons = Summons::to_this_process().ok_or_else(|| {
+        Problem::new("this process was not started as a worker of a cluster")
+            .with_hint("workers are started by a client that starts a cluster, not by hand")
+    })?;
+    serve(summons, |config| quiltwork_worker::run_with(config, executor))
 }
 
 /// Ends this process with an explanation if it was started as a worker and comes along here because [`init`] was never
@@ -75,7 +88,7 @@ pub(crate) fn task_client_ticket() -> Option<&'static str> {
     TASK_CLIENT_TICKET.get().map(String::as_str)
 }
 
-fn serve(summons: Summons) -> Result<(), Problem> {
+fn serve(summons: Summons, work: impl FnOnce(WorkerConfig) -> Result<(), WorkerError>) -> Result<(), Problem> {
     die_with(summons.driver)?;
     let mut pipe = take_stdin().map_err(|error| Problem::new(format!("cannot use standard input: {error}")))?;
     if !summons.is_understood() {
@@ -97,7 +110,7 @@ fn serve(summons: Summons) -> Result<(), Problem> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         store: Some(Share { folder: kit.area, limit: kit.area_share, spill_limit: kit.spill_share }),
     };
-    quiltwork_worker::run(config).map_err(|error| Problem::new(error.to_string()))
+    work(config).map_err(|error| Problem::new(error.to_string()))
 }
 
 /// Has the system kill this process when the driver ends. Asked for first, looked at then: a driver that ended in
@@ -136,8 +149,15 @@ fn watch_driver(mut pipe: File) -> io::Result<()> {
     thread::Builder::new().name("quiltwork-driver-watch".into()).spawn(watch).map(drop)
 }
 
+/// In a program that cannot choose where the engine's log goes: to standard error, if somebody asks for it.
+pub(crate) fn write_log_if_asked() {
+    if std::env::var_os(LOG_VARIABLE).is_some() {
+        write_log_to_stderr();
+    }
+}
+
 fn write_log_to_stderr() {
-    let filter = EnvFilter::try_from_env("QUILTWORK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
     // It fails only if the program has set a subscriber of its own before `init()`: then that one is right.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).try_init();
 }

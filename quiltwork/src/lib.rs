@@ -79,6 +79,8 @@
 extern crate self as quiltwork;
 
 mod argument;
+#[doc(hidden)]
+pub mod bindings;
 mod blob;
 mod blob_reader;
 mod call;

@@ -1,5 +1,5 @@
 //! What the documents promise about the sources: invariants name tests that exist, examples show their output.
-use crate::workspace::{SOURCES, demand_none, read};
+use crate::workspace::{SCRIPTS, SOURCES, demand_none, read};
 
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 
@@ -46,10 +46,11 @@ fn every_invariant_names_a_test_that_exists() {
     demand_none(&format!("{ARCHITECTURE} and the tests differ"), &complaints);
 }
 
-/// A function, or a test of a ring that names its tests itself.
+/// A function, in Rust or in Python, or a test of a ring that names its tests itself.
 fn is_a_test(name: &str) -> bool {
     let spellings = [format!("fn {name}("), format!("fn {name}<"), format!("trial(\"{name}\"")];
-    SOURCES.iter().any(|source| spellings.iter().any(|spelling| source.text.contains(spelling)))
+    let in_rust = SOURCES.iter().any(|source| spellings.iter().any(|spelling| source.text.contains(spelling)));
+    in_rust || SCRIPTS.iter().any(|script| script.text.contains(&format!("def {name}(")))
 }
 
 #[test]

@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("quiltwork-master", 3),
     ("quiltwork-worker", 3),
     ("quiltwork", 4),
+    ("quiltwork-python", 5),
     ("quiltwork-examples", 5),
     ("quiltwork-tests", 6),
 ];
@@ -53,6 +54,14 @@ fn examples_import_only_what_users_import() {
     let ours: Vec<String> =
         krate("quiltwork-examples").dependencies().into_iter().filter(|name| floor(name).is_some()).collect();
     assert_eq!(ours, ["quiltwork"]);
+}
+
+#[test]
+fn the_binding_to_python_is_one_to_the_public_crate() {
+    let ours: Vec<String> =
+        krate("quiltwork-python").dependencies().into_iter().filter(|name| floor(name).is_some()).collect();
+    assert_eq!(ours, ["quiltwork"]);
+    named_only("pyo3", &["quiltwork-python"], |path| path.starts_with("python/"));
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn member(folder: &str) -> Crate {
     Crate { name, folder: folder.to_owned(), manifest }
 }
 
-/// One Rust file.
+/// One Rust or Python file.
 pub(crate) struct Source {
     /// From the root.
     pub(crate) path: String,
@@ -96,7 +96,14 @@ fn collect_words(tokens: TokenStream, words: &mut Vec<(String, usize)>) {
 }
 
 /// Every Rust file of the workspace.
-pub(crate) static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
+pub(crate) static SOURCES: LazyLock<Vec<Source>> =
+    LazyLock::new(|| files("rs").filter(|source| !source.is_counterexample()).collect());
+
+/// Every Python file of the workspace.
+pub(crate) static SCRIPTS: LazyLock<Vec<Source>> = LazyLock::new(|| files("py").collect());
+
+/// The files whose names end so, in the order of their paths.
+fn files(ending: &'static str) -> impl Iterator<Item = Source> {
     let root = root();
     let is_ours = |entry: &DirEntry| {
         let name = entry.file_name().to_string_lossy();
@@ -104,14 +111,14 @@ pub(crate) static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
     };
     let entries = WalkDir::new(&root).sort_by_file_name().into_iter().filter_entry(is_ours);
     let files = entries.map(|entry| entry.expect("the workspace can be read"));
-    let rust = files.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "rs"));
-    let sources: BTreeMap<String, String> = rust
+    let files =
+        files.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == ending));
+    let sources: BTreeMap<String, String> = files
         .map(|entry| entry.path().strip_prefix(&root).expect("below the root").to_string_lossy().into_owned())
         .map(|path| (path.clone(), read(&path)))
         .collect();
-    let sources = sources.into_iter().map(|(path, text)| Source { path, text });
-    sources.filter(|source| !source.is_counterexample()).collect()
-});
+    sources.into_iter().map(|(path, text)| Source { path, text })
+}
 
 /// Fails with all complaints at once, one per line.
 pub(crate) fn demand_none(rule: &str, complaints: &[String]) {

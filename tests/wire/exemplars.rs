@@ -47,6 +47,7 @@ fn failure() -> TaskFailure {
         message: "index out of bounds".to_owned(),
         details: vec!["at src/main.rs:7:5".to_owned()],
         hint: Some("look there".to_owned()),
+        original: Some(Box::new([0x80, 5])),
     }
 }
 
@@ -284,7 +285,7 @@ pub(crate) fn holders() -> Vec<Holder> {
 }
 
 pub(crate) fn encodings() -> Vec<Encoding> {
-    vec![typed(), Encoding::Raw]
+    vec![typed(), Encoding::Raw, Encoding::Pickle]
 }
 
 pub(crate) fn task_states() -> Vec<TaskState> {

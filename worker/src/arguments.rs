@@ -71,6 +71,13 @@ impl Arguments {
         read(argument).map_err(|error| self.refuse::<T>(parameter, &error.to_string()))
     }
 
+    /// Takes all arguments that are left.
+    pub fn rest(&mut self) -> impl ExactSizeIterator<Item = Argument> {
+        let rest = std::mem::take(&mut self.left);
+        self.taken += rest.len();
+        rest
+    }
+
     fn refuse<T>(&self, parameter: &'static str, reason: &str) -> TaskError {
         let expected = std::any::type_name::<T>();
         TaskError::Argument { parameter, number: self.taken, expected, reason: reason.to_owned() }

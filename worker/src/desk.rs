@@ -183,6 +183,7 @@ impl Desk {
     /// Ends unstarted attempts and tells running ones.
     pub(crate) fn cancel(&self, attempts: &[AttemptId]) {
         self.command(attempts.iter().map(|attempt| Command::Cancel(*attempt)));
+        attempts.iter().for_each(|attempt| self.workshop.executor.interrupt(*attempt));
     }
 
     /// The attempt's slots are free until it reclaims them.
@@ -305,6 +306,11 @@ impl Desk {
     /// Runs a job on this thread.
     pub(crate) fn run(&self, job: Job) -> RunEnd {
         self.workshop.run(job)
+    }
+
+    /// Calls what a slot thread does the way the language of the functions wants it.
+    pub(crate) fn host(&self, work: &mut (dyn FnMut() + Send)) {
+        self.workshop.executor.host(work);
     }
 
     fn pick_job<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Job> {

@@ -8,25 +8,61 @@ use crate::store::{Origin, Stored, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::INLINE_LIMIT;
 use quiltwork_protocol::worker_to_master::{AttemptOutcome, Made};
-use quiltwork_types::{ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How functions are found and entered: the seam for functions of other languages.
-pub(crate) trait Executor: Send + Sync {
+pub trait Executor: Send + Sync {
     /// Runs the function of that name on this thread until it returns.
     ///
     /// # Errors
     /// If there is no such function, it cannot read its arguments, or it fails.
-    fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Output, TaskError>;
+    fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError>;
+
+    /// Nobody wants the result of this attempt any more, which may run on another thread just now. Must not wait for it.
+    fn interrupt(&self, _attempt: AttemptId) {}
+
+    /// Calls `work`, which is all that a slot thread ever does: a language that keeps something for each thread can hold
+    /// it around the call.
+    fn host(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+}
+
+/// What a function made.
+#[derive(Debug)]
+pub enum Product {
+    /// Bytes that stand together.
+    Whole(Output),
+    /// Bytes that stand apart and belong one behind the other; a large value is only joined where it is kept.
+    Pieces(Encoding, Vec<Bytes>),
+}
+
+impl Product {
+    fn size(&self) -> usize {
+        match self {
+            Self::Whole(output) => output.bytes.len(),
+            Self::Pieces(_, pieces) => pieces.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// As bytes that stand together.
+    fn join(self) -> Output {
+        match self {
+            Self::Whole(output) => output,
+            Self::Pieces(encoding, pieces) => Output { encoding, bytes: pieces.concat().into() },
+        }
+    }
 }
 
 /// Runs the functions this program was built with.
 pub(crate) struct Registered(pub(crate) &'static Registry);
 
 impl Executor for Registered {
-    fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Output, TaskError> {
-        (self.0.find(function)?.run)(arguments)
+    fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError> {
+        (self.0.find(function)?.run)(arguments).map(Product::Whole)
     }
 }
 
@@ -86,25 +122,44 @@ impl Workshop {
         if let Some(missing) = absences.take() {
             return RunEnd::Lacking(missing);
         }
-        let kept = made.and_then(|output| self.keep(&attempt, output, ran));
+        let kept = made.and_then(|product| self.keep(&attempt, product, ran));
         RunEnd::Ended(kept.unwrap_or_else(|error| Ending::failed(&attempt, error)))
     }
 
     /// Small results go into the report, larger ones into the store.
-    fn keep(&self, attempt: &Attempt, output: Output, ran: Duration) -> Result<Ending, TaskError> {
-        let Output { encoding, bytes } = output;
-        let size = bytes.len() as u64;
-        if size > self.value_limit {
-            return Err(TaskError::ResultTooLarge { size, limit: self.value_limit });
+    fn keep(&self, attempt: &Attempt, product: Product, ran: Duration) -> Result<Ending, TaskError> {
+        let size = product.size();
+        if size as u64 > self.value_limit {
+            return Err(TaskError::ResultTooLarge { size: size as u64, limit: self.value_limit });
         }
         let ran_nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
-        if bytes.len() <= INLINE_LIMIT {
-            let outcome = AttemptOutcome::Finished { encoding, size, made: Made::Inline, ran_nanos };
-            return Ok(Ending { outcome, inline: Some(bytes) });
+        let (encoding, made, inline) = if size <= INLINE_LIMIT {
+            let Output { encoding, bytes } = product.join();
+            (encoding, Made::Inline, Some(bytes))
+        } else {
+            (self.store(attempt.id, product)?, Made::Stored, None)
+        };
+        let outcome = AttemptOutcome::Finished { encoding, size: size as u64, made, ran_nanos };
+        Ok(Ending { outcome, inline })
+    }
+
+    /// Keeps a large result where others find it; returns how it is to be read.
+    fn store(&self, attempt: AttemptId, product: Product) -> Result<Encoding, TaskError> {
+        let (value, origin) = (ValueId::of(attempt.task), Origin::Made(attempt));
+        match product {
+            Product::Whole(output) => {
+                let encoding = output.encoding;
+                self.store.put(value, Stored { origin, output })?;
+                Ok(encoding)
+            }
+            Product::Pieces(encoding, pieces) => {
+                let size = pieces.iter().map(Bytes::len).sum::<usize>();
+                let incoming = Arc::clone(&self.store).begin(value, origin, encoding, size as u64)?;
+                let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+                incoming.write_at(0, &mut slices)?;
+                incoming.finish()?;
+                Ok(encoding)
+            }
         }
-        let stored = Stored { origin: Origin::Made(attempt.id), output: Output { encoding, bytes } };
-        self.store.put(ValueId::of(attempt.id.task), stored)?;
-        let outcome = AttemptOutcome::Finished { encoding, size, made: Made::Stored, ran_nanos };
-        Ok(Ending { outcome, inline: None })
     }
 }

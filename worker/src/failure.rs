@@ -24,6 +24,18 @@ pub enum TaskError {
         /// The type of the error.
         type_name: &'static str,
     },
+    /// A function of another language raised an error.
+    #[error("{message}")]
+    Raised {
+        /// What the error says.
+        message: String,
+        /// The name of its type in that language.
+        type_name: String,
+        /// Where it was raised, if that is known.
+        location: Option<String>,
+        /// The error as that language encodes it; left out if it is over [`TaskFailure::ORIGINAL_LIMIT`].
+        original: Vec<u8>,
+    },
     /// The function panicked.
     #[error("{message}")]
     Panicked {
@@ -144,6 +156,11 @@ impl TaskError {
                 let known = (!type_name.starts_with("dyn ")).then(|| format!("error type: {type_name}"));
                 causes.chain(known).collect()
             }
+            Self::Raised { type_name, location, original, .. } => {
+                failure.original = (original.len() <= TaskFailure::ORIGINAL_LIMIT).then(|| original.into());
+                let place = location.map(|location| format!("at {location}"));
+                place.into_iter().chain([format!("error type: {type_name}")]).collect()
+            }
             Self::Panicked { location: Some(location), .. } => vec![format!("at {location}")],
             _ => Vec::new(),
         };
@@ -152,7 +169,11 @@ impl TaskError {
 
     fn kind(&self) -> FailureKind {
         match self {
-            Self::User { .. } | Self::Unencodable(_) | Self::StoreBroken(_) | Self::NoThread(_) => FailureKind::Error,
+            Self::User { .. }
+            | Self::Raised { .. }
+            | Self::Unencodable(_)
+            | Self::StoreBroken(_)
+            | Self::NoThread(_) => FailureKind::Error,
             Self::Panicked { .. } => FailureKind::Panicked,
             Self::UnknownTask { .. } => FailureKind::UnknownTask,
             Self::Argument { .. } => FailureKind::BadArgument,
@@ -165,7 +186,7 @@ impl TaskError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::User { .. } | Self::Panicked { .. } | Self::Cancelled => return None,
+            Self::User { .. } | Self::Raised { .. } | Self::Panicked { .. } | Self::Cancelled => return None,
             Self::UnknownTask { similar, .. } => return Some(unknown_task_hint(similar)),
             Self::Argument { .. } => {
                 "its type must read back what it writes (serde's `skip_…`, `flatten`, `tag` and `untagged` break that); \
@@ -256,6 +277,21 @@ mod tests {
     fn a_boxed_error_hides_its_type() {
         let error: Box<dyn Error> = "no".into();
         assert_eq!(TaskError::user(&*error).into_failure(ATTEMPT, "load").details, [""; 0]);
+    }
+
+    #[test]
+    fn an_error_of_another_language_travels_whole_or_by_its_texts() {
+        let raised = |bytes| TaskError::Raised {
+            message: "no such file".into(),
+            type_name: "FileNotFoundError".into(),
+            location: Some("load.py:7 in load".into()),
+            original: vec![7; bytes],
+        };
+        let failure = raised(3).into_failure(ATTEMPT, "load");
+        assert_eq!(failure.details, ["at load.py:7 in load", "error type: FileNotFoundError"]);
+        assert_eq!(failure.original.as_deref(), Some(&[7; 3][..]));
+        let failure = raised(TaskFailure::ORIGINAL_LIMIT + 1).into_failure(ATTEMPT, "load");
+        assert_eq!((failure.message.as_str(), failure.original), ("no such file", None));
     }
 
     #[test]

@@ -41,12 +41,14 @@ pub use config::{Share, WorkerConfig};
 pub use context::TaskContext;
 pub use copies::{copied_bytes, note_copy, sent_bytes};
 pub use error::WorkerError;
+pub use executor::{Executor, Product};
 pub use failure::{FullPlace, TaskError};
 pub use lending::{Lent, lend};
 pub use memory::own_memory;
 pub use reader::{ValueGone, ValueReader};
 pub use registry::{TaskEntry, registry_hash};
 
+use executor::Registered;
 use registry::Registry;
 use tokio::runtime::Builder;
 
@@ -60,10 +62,20 @@ use tokio::runtime::Builder;
 /// # Panics
 /// If two tasks are registered under one name, or this thread runs a tokio runtime already.
 pub fn run(config: WorkerConfig) -> Result<(), WorkerError> {
-    let registry = Registry::of_program();
+    run_with(config, Box::new(Registered(Registry::of_program())))
+}
+
+/// Like [`run`], for functions of another language.
+///
+/// # Errors
+/// As for [`run`].
+///
+/// # Panics
+/// As for [`run`].
+pub fn run_with(config: WorkerConfig, executor: Box<dyn Executor>) -> Result<(), WorkerError> {
     panics::install_hook();
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(session::run(config, registry));
+    let outcome = runtime.block_on(session::run(config, executor));
     // What is still written to disk goes on, or ends with the process; nobody waits for it.
     runtime.shutdown_background();
     outcome

@@ -3,12 +3,12 @@ use crate::area::Area;
 use crate::config::WorkerConfig;
 use crate::desk::{Desk, Order};
 use crate::error::WorkerError;
-use crate::executor::{Registered, Workshop};
+use crate::executor::{Executor, Workshop};
 use crate::inputs::{Away, Inputs};
 use crate::memory::MemoryWatch;
 use crate::peers::Peers;
 use crate::reader::Way;
-use crate::registry::Registry;
+use crate::registry::registry_hash;
 use crate::serving::Serving;
 use crate::store::{MemoryStore, NodeStore, ValueStore};
 use bytes::Bytes;
@@ -36,14 +36,14 @@ const LAST_REPORTS: Duration = Duration::from_millis(250);
 const LAST_HEARING: Duration = Duration::from_secs(1);
 
 /// Joins the master and works until it says `Shutdown` or is lost.
-pub(crate) async fn run(config: WorkerConfig, registry: &'static Registry) -> Result<(), WorkerError> {
+pub(crate) async fn run(config: WorkerConfig, executor: Box<dyn Executor>) -> Result<(), WorkerError> {
     let capacity = config.capacity()?;
     let area = config.store.as_ref().map(|share| Area::open(&share.folder)).transpose()?;
     let endpoint = Endpoint::bind(config.listen, &config.identity)?;
-    let outcome = match join_master(&config, &endpoint, registry, &capacity, area.as_ref()).await {
+    let outcome = match join_master(&config, &endpoint, &capacity, area.as_ref()).await {
         Ok(joined) => {
             let store = open_store(area, joined.worker, &config, &capacity);
-            joined.work(&endpoint, registry, &config, &capacity, store).await
+            joined.work(&endpoint, executor, &config, &capacity, store).await
         }
         Err(error) => Err(error),
     };
@@ -77,7 +77,6 @@ fn open_store(
 async fn join_master(
     config: &WorkerConfig,
     endpoint: &Endpoint,
-    registry: &Registry,
     capacity: &Resources,
     area: Option<&Area>,
 ) -> Result<Joined, WorkerError> {
@@ -88,12 +87,13 @@ async fn join_master(
         address: endpoint.local_address(),
         node: area.map(Area::node),
     };
-    let hello = Hello { versions: VersionRange::OURS, build: BUILD.to_owned(), registry: registry.hash(), purpose };
+    let registry = registry_hash();
+    let hello = Hello { versions: VersionRange::OURS, build: BUILD.to_owned(), registry, purpose };
     let (welcome, link) = join(master.clone(), hello).await?;
     let You::Worker(worker) = welcome.you else {
         return Err(WorkerError::Protocol(format!("it welcomed a worker as {:?}", welcome.you)));
     };
-    if welcome.registry != 0 && welcome.registry != registry.hash() {
+    if welcome.registry != 0 && welcome.registry != registry {
         tracing::warn!(%worker, "this worker has other tasks than the client; hint: rebuild and restart both");
     }
     tracing::info!(%worker, master = %config.master, "joined");
@@ -104,17 +104,13 @@ impl Joined {
     async fn work(
         self,
         endpoint: &Endpoint,
-        registry: &'static Registry,
+        executor: Box<dyn Executor>,
         config: &WorkerConfig,
         capacity: &Resources,
         store: Arc<dyn ValueStore>,
     ) -> Result<(), WorkerError> {
         let Self { worker, welcome, master, link: Link { sender, mut receiver } } = self;
-        let workshop = Workshop {
-            executor: Box::new(Registered(registry)),
-            store: Arc::clone(&store),
-            value_limit: welcome.value_limit,
-        };
+        let workshop = Workshop { executor, store: Arc::clone(&store), value_limit: welcome.value_limit };
         let desk = Desk::open(worker, welcome.epoch, capacity.slots, workshop)?;
         let peers = Peers::new(worker, master.clone(), endpoint.clone(), &store, &desk, welcome.value_limit);
         let peers = Arc::new(peers);

@@ -12,7 +12,11 @@ const STACK: usize = 8 << 20;
 /// # Errors
 /// If the system gives no more threads.
 pub(crate) fn start(desk: Arc<Desk>) -> io::Result<()> {
-    Builder::new().name("quiltwork-slot".into()).stack_size(STACK).spawn(move || run(&desk)).map(drop)
+    Builder::new()
+        .name("quiltwork-slot".into())
+        .stack_size(STACK)
+        .spawn(move || desk.host(&mut || run(&desk)))
+        .map(drop)
 }
 
 fn run(desk: &Desk) {

@@ -80,6 +80,11 @@ impl<T> Handle<T> {
         }
     }
 
+    /// Whether the value is here, or will never be; asks for it to be brought.
+    pub(crate) fn poll_here(&self, waker: &Waker) -> Poll<()> {
+        self.target.poll(Goal::Value, waker).map(drop)
+    }
+
     /// Waits until the task has ended, well or not, without fetching its value.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<T> {
         let mut waiting = Waiting::default();

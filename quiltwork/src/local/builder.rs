@@ -7,6 +7,7 @@ use crate::error::{Error, Problem, Result};
 use crate::init;
 use crate::size::ByteSize;
 use quiltwork_types::{ByteCount, NamedResource};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// More workers on one machine, or slots in one worker, are a slip of the keyboard.
@@ -34,6 +35,7 @@ pub struct LocalClusterBuilder {
     restart: bool,
     max_worker_deaths: Option<u32>,
     program: Option<PathBuf>,
+    arguments: Vec<OsString>,
 }
 
 /// Options that were checked, with every default filled in.
@@ -49,6 +51,7 @@ pub(super) struct Plan {
     pub(super) restart: bool,
     pub(super) max_worker_deaths: Option<u32>,
     pub(super) program: Option<PathBuf>,
+    pub(super) arguments: Vec<OsString>,
 }
 
 impl LocalClusterBuilder {
@@ -68,6 +71,7 @@ impl LocalClusterBuilder {
             restart: true,
             max_worker_deaths: None,
             program: None,
+            arguments: Vec::new(),
         }
     }
 
@@ -168,6 +172,11 @@ impl LocalClusterBuilder {
         Self { program: Some(program.into()), ..self }
     }
 
+    /// What [`worker_program`](Self::worker_program) is given to read on its command line. Default: nothing.
+    pub fn worker_arguments(self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self { arguments: arguments.into_iter().map(Into::into).collect(), ..self }
+    }
+
     /// Starts the cluster; ready when all workers have joined.
     ///
     /// # Errors
@@ -229,6 +238,7 @@ impl LocalClusterBuilder {
             restart: self.restart,
             max_worker_deaths: self.max_worker_deaths,
             program: self.program,
+            arguments: self.arguments,
         })
     }
 }

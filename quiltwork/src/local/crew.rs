@@ -126,6 +126,7 @@ impl Drop for Crew {
 fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &Ticket) -> Result<Vec<Arc<Recipe>>> {
     let identity = authority.issue(Role::Worker).map_err(cannot_start)?;
     let share = memory.share(plan.workers);
+    let command = plan.program.clone().map(|program| (program, plan.arguments.clone()));
     let nodes = (0..plan.nodes).map(|node| {
         let area = memory.area_of(node).folder().to_owned();
         let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };
@@ -141,7 +142,7 @@ fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &T
             spill_share: share.disk,
         };
         let frame = kit.to_frame().map_err(cannot_start)?;
-        Ok(Arc::new(Recipe::new(plan.program.clone(), frame, plan.log.clone())))
+        Ok(Arc::new(Recipe::new(command.clone(), frame, plan.log.clone())))
     });
     nodes.collect()
 }

@@ -22,16 +22,14 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    /// Workers run `program`, or else this very program again; each is handed `kit`.
+    /// Workers run `command`, a program with its arguments, or else this very program again; each is handed `kit`.
     ///
     /// This program is started through `/proc/self/exe`: that is what runs here, even if its file was replaced or
     /// deleted by a build meanwhile. It gets this process's arguments, so that a `main` without `init()` takes the
     /// same way to the cluster's start, where it is told what is missing.
-    pub(super) fn new(program: Option<PathBuf>, kit: Vec<u8>, log: WorkerLog) -> Self {
-        let (program, arguments) = match program {
-            Some(program) => (program, Vec::new()),
-            None => (PathBuf::from("/proc/self/exe"), std::env::args_os().skip(1).collect()),
-        };
+    pub(super) fn new(command: Option<(PathBuf, Vec<OsString>)>, kit: Vec<u8>, log: WorkerLog) -> Self {
+        let this = || (PathBuf::from("/proc/self/exe"), std::env::args_os().skip(1).collect());
+        let (program, arguments) = command.unwrap_or_else(this);
         Self { program, arguments, kit, log }
     }
 
@@ -150,9 +148,8 @@ mod tests {
     use super::*;
 
     fn run(script: &str) -> Ended {
-        let program = PathBuf::from("/bin/sh");
-        let mut recipe = Recipe::new(Some(program), b"kit\n".to_vec(), WorkerLog::Null);
-        recipe.arguments = vec!["-c".into(), script.into()];
+        let command = (PathBuf::from("/bin/sh"), vec!["-c".into(), script.into()]);
+        let recipe = Recipe::new(Some(command), b"kit\n".to_vec(), WorkerLog::Null);
         let process = WorkerProcess::start(&recipe, 1).expect("a shell is everywhere");
         process.wait_for_end();
         process.reap().expect("it is our child")

@@ -90,8 +90,9 @@ fn not_to_be_restarted(how: &str) -> Problem {
 
 fn never_joined(times: usize, how: &str) -> Problem {
     let message = format!("{times} worker processes in a row ended before they had joined, the last one: {how}");
-    Problem::new(message)
-        .with_hint("call `quiltwork::init()` before anything else in `main`; QUILTWORK_LOG=debug tells more")
+    let hint = "its last lines say why, and more of them with QUILTWORK_LOG=debug; a program in Rust must call \
+        `quiltwork::init()` before anything else in `main`";
+    Problem::new(message).with_hint(hint)
 }
 
 #[cfg(test)]
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(pauses(&mut policy, (0..4).map(|_| never_joined())), [50, 200, 800, 3200]);
         let Verdict::GiveUp(refusal) = policy.after(never_joined()) else { panic!("it goes on") };
         assert!(refusal.message.contains("exit status 1"), "{refusal:?}");
-        assert!(refusal.to_string().contains("hint: call `quiltwork::init()`"), "{refusal}");
+        assert!(refusal.to_string().contains("call `quiltwork::init()`"), "{refusal}");
     }
 
     #[test]

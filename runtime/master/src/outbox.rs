@@ -146,7 +146,8 @@ impl Outbox {
 /// Bytes of the texts of a failure.
 fn words(end: &End) -> usize {
     let End::Failed(failure) = end else { return 0 };
-    failure.name.len() + failure.message.len() + failure.details.iter().map(String::len).sum::<usize>()
+    let texts = failure.name.len() + failure.message.len() + failure.details.iter().map(String::len).sum::<usize>();
+    texts + failure.original.as_ref().map_or(0, |original| original.len())
 }
 
 #[cfg(test)]

@@ -166,6 +166,8 @@ fn clipped(mut failure: TaskFailure) -> TaskFailure {
         failure.details.push(format!("… {left_out} more lines"));
     }
     failure.details.shrink_to_fit();
+    // Half of an encoding is worth nothing; the texts tell the rest.
+    failure.original.take_if(|original| original.len() > TaskFailure::ORIGINAL_LIMIT);
     failure
 }
 
@@ -224,11 +226,13 @@ mod tests {
     fn a_failure_of_any_length_becomes_a_short_one() {
         let mut failure = TaskFailure::new(FailureKind::Error, attempt(0).task, "ä".repeat(1 << 20));
         failure.details = vec!["x".repeat(1 << 20); 1000];
+        failure.original = Some(vec![0; TaskFailure::ORIGINAL_LIMIT + 1].into());
         let ends = vec![AttemptEnd { attempt: attempt(0), end: AttemptOutcome::Failed(failure) }];
         let reports = translate_ends(ends, Vec::new()).unwrap();
         let Report::Event(Event::AttemptFailed { failure, .. }) = &reports[0] else { panic!("{reports:?}") };
         assert!(failure.message.len() < TEXT_LIMIT + 4);
         assert_eq!(failure.details.len(), DETAIL_LINES + 1);
         assert!(failure.details.iter().all(|line| line.len() < DETAIL_LIMIT + 4));
+        assert_eq!(failure.original, None);
     }
 }

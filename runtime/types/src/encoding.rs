@@ -8,6 +8,8 @@ pub enum Encoding {
     Bincode(TypeHash),
     /// Bytes that mean what the two tasks agree on.
     Raw,
+    /// What Python's pickle makes of an object, with its large buffers behind an index.
+    Pickle,
 }
 
 /// A hash of a type's name (FNV-1a, 64 bit): equal names give equal hashes in every build.

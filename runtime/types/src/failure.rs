@@ -1,5 +1,6 @@
 //! Why a task did not end well, as data that travels and can be shown to a person.
 use crate::ids::TaskId;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -76,13 +77,27 @@ pub struct TaskFailure {
     pub details: Vec<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The error itself as the task's own language encodes it, for clients that speak it; others have the texts. At
+    /// most [`ORIGINAL_LIMIT`](Self::ORIGINAL_LIMIT) bytes.
+    pub original: Option<Box<[u8]>>,
 }
 
 impl TaskFailure {
+    /// Bytes of the largest [`original`](Self::original) that travels: it is kept for every task that needs the failed one.
+    pub const ORIGINAL_LIMIT: usize = 16 * 1024;
+
     /// A failure of `origin` with a message and nothing else yet; the name is filled in by whoever knows it.
     #[must_use]
     pub fn new(kind: FailureKind, origin: TaskId, message: impl Into<String>) -> Self {
-        Self { kind, origin, name: String::new(), message: message.into(), details: Vec::new(), hint: None }
+        Self {
+            kind,
+            origin,
+            name: String::new(),
+            message: message.into(),
+            details: Vec::new(),
+            hint: None,
+            original: None,
+        }
     }
 
     /// Adds what to do about it.

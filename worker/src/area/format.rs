@@ -19,6 +19,7 @@ pub(super) fn header(encoding: Encoding, size: u64) -> [u8; HEADER] {
     let (tag, hash) = match encoding {
         Encoding::Raw => (0_u64, 0),
         Encoding::Bincode(TypeHash(hash)) => (1, hash),
+        Encoding::Pickle => (2, 0),
     };
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(&MAGIC);
@@ -45,6 +46,7 @@ pub(super) fn open_value(mut bytes: Bytes) -> io::Result<(Encoding, Bytes)> {
     match field(1) {
         0 => Ok((Encoding::Raw, bytes)),
         1 => Ok((Encoding::Bincode(TypeHash(field(2))), bytes)),
+        2 => Ok((Encoding::Pickle, bytes)),
         tag => Err(wrong(&format!("has the unknown encoding {tag}"))),
     }
 }

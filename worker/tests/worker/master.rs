@@ -74,8 +74,17 @@ impl FakeMaster {
     }
 
     pub(crate) async fn worker_with_memory(&mut self, slots: u32, memory: u64) -> Worker {
-        let config = self.config(slots, memory);
-        let thread = std::thread::spawn(move || quiltwork_worker::run(config));
+        self.begin(self.config(slots, memory), quiltwork_worker::run).await
+    }
+
+    /// Starts a worker in a way of one's own.
+    pub(crate) async fn worker_with(&mut self, slots: u32, run: Run) -> Worker {
+        self.begin(self.config(slots, 1 << 30), run).await
+    }
+
+    async fn begin(&mut self, config: WorkerConfig, run: Run) -> Worker {
+        let (slots, memory) = (config.slots, config.memory);
+        let thread = std::thread::spawn(move || run(config));
         let guest = self.guest().await;
         let Purpose::Worker { pid, capacity, address, .. } = guest.hello.purpose.clone() else {
             panic!("not a worker: {:?}", guest.hello)
@@ -97,6 +106,9 @@ impl FakeMaster {
         Worker { id, address, connection, link, thread, functions, heard }
     }
 }
+
+/// The life of a worker.
+type Run = fn(WorkerConfig) -> Result<(), WorkerError>;
 
 /// One thing a worker says, taken out of its batch.
 #[derive(Debug, PartialEq)]

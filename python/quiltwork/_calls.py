@@ -1,0 +1,118 @@
+"""Calls of functions as they are submitted, and what to say of one that cannot travel."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from quiltwork._functions import Shelf, is_importable, name_of
+from quiltwork._pickled import Pickled, dump_call
+from quiltwork._task import Task
+from quiltwork.errors import CannotTravel
+
+if TYPE_CHECKING:
+    from quiltwork._future import Future
+    from quiltwork._native import Handle
+
+T = TypeVar("T")
+
+
+class Function(Generic[T]):
+    """A function as it is sent: by its name, by value as an input, or within each call."""
+
+    def __init__(self, shelf: Shelf, function: Callable[..., T]) -> None:
+        if not callable(function):
+            raise TypeError(
+                f"a task is a function and its arguments, but a `{type(function).__qualname__}` is no function"
+            )
+        inner = function.function if isinstance(function, Task) else function
+        self.name = name_of(inner)
+        self.short_name = self.name.partition(":")[2].rpartition(".")[2]
+        self.handle: Handle | None = None
+        self._sent: object = None
+        self._function = inner
+        if is_importable(function) or is_importable(inner):
+            pass
+        elif isinstance(inner, types.FunctionType):
+            self._sent, self.handle = self._shelved(shelf, inner)
+        else:
+            # A method, say, or an object that is called: what is in it may have changed since the last time.
+            self._sent = inner
+
+    def _shelved(self, shelf: Shelf, function: types.FunctionType) -> tuple[object, Handle]:
+        try:
+            return shelf.send(function)
+        except Exception as error:
+            raise _cannot_travel(f"the function `{self.name}`", function, error) from error
+
+    def dump_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Pickled, list[Future[Any]]]:
+        """The call as it travels, with the futures in it."""
+        try:
+            return dump_call((self._sent, args, kwargs))
+        except Exception as error:
+            raise self._blame(args, kwargs, error) from error
+
+    def key_of(self, pickled: bytes, buffers: list[memoryview], futures: list[Future[Any]]) -> str:
+        """The same for the same call."""
+        import hashlib
+
+        digest = hashlib.blake2b(self.name.encode(), digest_size=16)
+        digest.update(pickled)
+        for buffer in buffers:
+            digest.update(buffer)
+        for future in futures:
+            digest.update(f"{future._handle.id};".encode())
+        return f"{self.short_name}-{digest.hexdigest()}"
+
+    def _blame(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Exception:
+        """Says which argument cannot be pickled."""
+        for name, argument in _named(self._function, args, kwargs):
+            try:
+                dump_call(argument)
+            except Exception as cause:
+                return _cannot_travel(f"argument `{name}` of `{self.name}`", argument, cause)
+        return _cannot_travel(f"the function `{self.name}`", self._function, error)
+
+
+def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The arguments with the names of their parameters, or numbers where these are not known."""
+    import inspect
+
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = plain + [f"number {number}" for number in range(len(plain) + 1, len(args) + 1)]
+    return [*zip(names, args), *kwargs.items()]
+
+
+def _cannot_travel(what: str, thing: object, cause: Exception) -> CannotTravel:
+    path, culprit = _culprit(thing)
+    where = f", because of `{path}`, a `{type(culprit).__qualname__}`" if path else ""
+    error = CannotTravel(f"{what} cannot be pickled{where}: {cause}")
+    error.hint = "give plain data, and make what cannot be pickled within the task"
+    return error
+
+
+def _culprit(thing: object, path: str = "", depth: int = 4) -> tuple[str, object]:
+    """The innermost part that cannot be pickled, and the way to it."""
+    if depth == 0:
+        return path, thing
+    parts: list[tuple[str, object]] = []
+    if isinstance(thing, dict):
+        parts = [(f"{path}[{key!r}]", value) for key, value in thing.items()]
+    elif isinstance(thing, (list, tuple)):
+        parts = [(f"{path}[{number}]", value) for number, value in enumerate(thing)]
+    elif isinstance(thing, types.FunctionType):
+        cells = zip(thing.__code__.co_freevars, thing.__closure__ or ())
+        parts = [(name, cell.cell_contents) for name, cell in cells]
+    elif hasattr(thing, "__dict__"):
+        parts = [(f"{path}.{name}", value) for name, value in vars(thing).items()]
+    for way, part in parts:
+        try:
+            dump_call(part)
+        except Exception:
+            return _culprit(part, way, depth - 1)
+    return path, thing

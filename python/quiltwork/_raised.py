@@ -1,0 +1,64 @@
+"""Exceptions from what the engine says: how a failure becomes what a user of Python would expect to be raised."""
+
+from __future__ import annotations
+
+import pickle
+
+from quiltwork import errors
+
+
+class RemoteTraceback(Exception):
+    """Stands as the cause of an exception that was raised in a worker, and shows where."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+def from_engine(kind: str, text: str, hint: str | None, retryable: bool) -> errors.QuiltworkError:
+    """The exception for an error that is not about a task."""
+    error: errors.QuiltworkError = getattr(errors, kind)(text)
+    error.hint, error.retryable = hint, retryable
+    return error
+
+
+def from_task(
+    kind: str,
+    text: str,
+    task: str,
+    origin: str | None,
+    hint: str | None,
+    retryable: bool,
+    original: bytes | None,
+) -> BaseException:
+    """The exception for a task that failed: the very one its function raised, if that could travel."""
+    if original is None:
+        return from_engine(kind, text, hint, retryable)
+    pickled, type_name, message, trace = pickle.loads(original)
+    error = _unpickled(pickled)
+    if error is None:
+        error = errors.RemoteError(f"{type_name}: {message}" if message else type_name)
+        error.type_name, error.retryable = type_name, retryable
+    error.__cause__ = RemoteTraceback(trace)
+    if origin is not None:
+        error.add_note(f"task `{_short(task)}` was not run: its input `{_short(origin)}` failed")
+    return error
+
+
+def _short(name: str) -> str:
+    """A function's name without its module."""
+    return name.rpartition(":")[2]
+
+
+def _unpickled(pickled: bytes | None) -> Exception | None:
+    """The exception itself; none if this process cannot make it, for want of a module for example."""
+    if pickled is None:
+        return None
+    try:
+        error = pickle.loads(pickled)
+    except Exception:
+        return None
+    return error if isinstance(error, Exception) else None

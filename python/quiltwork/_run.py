@@ -1,0 +1,113 @@
+"""What a worker does for one task: from payloads to the function's result, or to a description of what it raised."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from quiltwork import _functions
+from quiltwork._pickled import Pickled, dump, load_call
+from quiltwork.errors import CannotTravel
+
+if TYPE_CHECKING:
+    from quiltwork._native import Payload
+
+# Message, name of the type, place, and the whole of it pickled.
+Raised = tuple[str, str, str | None, bytes]
+
+# What the engine carries of an exception, in bytes; longer texts are cut, and larger exceptions travel as texts.
+_ORIGINAL_LIMIT = 16 * 1024
+_TRACE_LIMIT = 8 * 1024
+_MESSAGE_LIMIT = 4 * 1024
+
+
+def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
+    """Runs one task. Never raises what the task raises."""
+    try:
+        function, args, kwargs = _called(name, payloads)
+        result = function(*args, **kwargs)
+    except BaseException as error:
+        return _describe(error)
+    try:
+        return dump(result)
+    except Exception as error:
+        refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, cannot be pickled: {error}")
+        refusal.hint = "return plain data, and make what cannot be pickled where it is used"
+        return _describe(refusal)
+
+
+def _called(name: str, payloads: Sequence[Payload]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    call, *inputs = payloads
+    function, args, kwargs = load_call(call, inputs)
+    if function is None:
+        function = _imported(name)
+    elif isinstance(function, _functions.Reference):
+        # By value, as the last of the inputs: the futures among the arguments have the first numbers.
+        function = _functions.take(function, inputs[-1])
+    return function, args, kwargs
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    try:
+        return _functions.find(name)
+    except (ImportError, AttributeError) as error:
+        error.add_note("hint: workers look for modules where the program looked when it started the cluster")
+        raise
+
+
+def _describe(error: BaseException) -> Raised:
+    import traceback
+
+    trace = _without_ours(error.__traceback__)
+    error.__traceback__ = trace
+    text = "".join(traceback.format_exception(error))
+    if len(text) > _TRACE_LIMIT:
+        text = f"… (cut)\n{text[-_TRACE_LIMIT:]}"
+    kind = type(error)
+    type_name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    message = _text_of(error)
+    original = pickle.dumps((_pickled(error), type_name, message, text))
+    if len(original) > _ORIGINAL_LIMIT:
+        original = pickle.dumps((None, type_name, message, text[-_MESSAGE_LIMIT:]))
+    return message, type_name, _place_of(trace), original
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the user's own function on."""
+    here = sys.modules[__name__].__dict__
+    while trace is not None and trace.tb_frame.f_globals is here:
+        trace = trace.tb_next
+    return trace
+
+
+def _place_of(trace: TracebackType | None) -> str | None:
+    if trace is None:
+        return None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename}:{trace.tb_lineno} in {code.co_qualname}"
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)[:_MESSAGE_LIMIT]
+    except Exception:
+        return "(its text cannot be shown)"
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """The exception by itself; none if it cannot be made again from its pickle."""
+    # SystemExit and its like would end whoever asks for the result.
+    if not isinstance(error, Exception):
+        return None
+    try:
+        pickled, buffers = dump(error)
+        if buffers or not isinstance(pickle.loads(pickled), type(error)):
+            return None
+        return pickled
+    except Exception:
+        return None

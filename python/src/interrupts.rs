@@ -1,0 +1,84 @@
+//! Ends functions whose tasks were cancelled while they run: an exception is raised in the midst of them. Everything here
+//! happens with the interpreter's lock held, so a function cannot end between being found and being interrupted.
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use quiltwork::bindings::AttemptId;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::ffi::c_long;
+use std::ptr::null_mut;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+thread_local! {
+    static THREAD: OnceCell<c_long> = const { OnceCell::new() };
+}
+
+/// The attempts that run Python functions, by the interpreter's numbers of their threads.
+#[derive(Default)]
+pub(crate) struct Interrupts {
+    running: Mutex<HashMap<AttemptId, Running>>,
+}
+
+struct Running {
+    thread: c_long,
+    interrupted: bool,
+}
+
+impl Interrupts {
+    /// Calls `function`, which from here to its end can be interrupted.
+    pub(crate) fn during<R>(
+        &self,
+        py: Python<'_>,
+        attempt: AttemptId,
+        function: impl FnOnce() -> PyResult<R>,
+    ) -> PyResult<R> {
+        let thread = this_thread(py)?;
+        self.running().insert(attempt, Running { thread, interrupted: false });
+        let returned = function();
+        if self.running().remove(&attempt).is_some_and(|running| running.interrupted) {
+            // What has not been raised by now must not be raised in the next task of this thread.
+            raise_in(py, thread, null_mut());
+        }
+        returned
+    }
+
+    /// Has the function of this attempt end soon, if it runs: when it next runs code of Python's.
+    pub(crate) fn interrupt(&self, py: Python<'_>, attempt: AttemptId) -> PyResult<()> {
+        let interrupted = interrupted(py)?.as_ptr();
+        if let Some(running) = self.running().get_mut(&attempt) {
+            running.interrupted = true;
+            raise_in(py, running.thread, interrupted);
+        }
+        Ok(())
+    }
+
+    /// Poison means nothing here: no change is made in more than one step.
+    fn running(&self) -> MutexGuard<'_, HashMap<AttemptId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The exception a function is ended with.
+pub(crate) fn interrupted(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static INTERRUPTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    INTERRUPTED.import(py, "quiltwork.errors", "Interrupted")
+}
+
+/// The interpreter's number of this thread.
+fn this_thread(py: Python<'_>) -> PyResult<c_long> {
+    static GET_IDENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if let Some(thread) = THREAD.with(|thread| thread.get().copied()) {
+        return Ok(thread);
+    }
+    let thread: c_long = GET_IDENT.import(py, "threading", "get_ident")?.call0()?.extract()?;
+    Ok(THREAD.with(|known| *known.get_or_init(|| thread)))
+}
+
+/// Has `exception` raised in a thread, or takes back what has not been raised yet.
+#[expect(unsafe_code, reason = "PyO3 has no safe way to it")]
+fn raise_in(_py: Python<'_>, thread: c_long, exception: *mut ffi::PyObject) {
+    // SAFETY: the interpreter's lock is held. It looks the number up and does nothing if there is no such thread; the
+    // exception is a class that lives as long as the interpreter, or null.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread, exception) };
+}

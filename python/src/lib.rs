@@ -1,0 +1,59 @@
+//! The extension module `quiltwork._native`: what the Python package needs of the engine, and no habit of Python users,
+//! which the package itself is for.
+//!
+//! ```text
+//!   driver process                                 worker process
+//!   Client ─▶ Session ─▶ quiltwork::Client         python -m quiltwork.worker
+//!   Future ─▶ Handle  ─▶ quiltwork::Handle         serve ─▶ quiltwork-worker ─▶ Interpreter ─▶ quiltwork._run
+//! ```
+//! Values are pickles with their large buffers beside them (`layout`). No thread of the engine ever waits for the
+//! interpreter's lock: what it has to tell Python, it leaves in a list that a thread of Python's takes (`notices`).
+
+mod buffers;
+mod completed;
+mod context;
+mod errors;
+mod handle;
+mod interpreter;
+mod interrupts;
+mod layout;
+mod notices;
+mod options;
+mod resident;
+mod session;
+mod waiting;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {
+    use super::pyfunction;
+
+    #[pymodule_export]
+    use super::buffers::Payload;
+    #[pymodule_export]
+    use super::completed::Completed;
+    #[pymodule_export]
+    use super::context::{TaskContext, current_task};
+    #[pymodule_export]
+    use super::handle::Handle;
+    #[pymodule_export]
+    use super::interpreter::serve;
+    #[pymodule_export]
+    use super::notices::Notices;
+    #[pymodule_export]
+    use super::options::Options;
+    #[pymodule_export]
+    use super::session::Session;
+
+    /// The version of the engine.
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "it is the name Python users expect")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// Bytes of values this process has copied on their way between tasks; what is only mapped is not copied.
+    #[pyfunction]
+    fn copied_bytes() -> u64 {
+        quiltwork::bindings::copied_bytes()
+    }
+}

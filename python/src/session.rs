@@ -1,0 +1,187 @@
+//! A client's link to its cluster, and the cluster itself if this process has started it.
+use crate::buffers::{Payload, borrow};
+use crate::errors::raised;
+use crate::handle::Handle;
+use crate::layout::pieces;
+use crate::options::{Amount, Options};
+use crate::resident::Resident;
+use crate::waiting::wait;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use quiltwork::bindings::bytes::Bytes;
+use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy, write_log_if_asked};
+use quiltwork::{Client, LocalCluster};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A link to a cluster. Closing it ends the cluster if it was started here.
+#[pyclass(frozen, module = "quiltwork._native")]
+pub(crate) struct Session(Resident<Mutex<Option<Open>>>);
+
+/// What there is until the session is closed.
+struct Open {
+    client: Client,
+    cluster: Option<LocalCluster>,
+}
+
+/// The large parts of a pickle, each an object with the buffer protocol.
+type Buffers<'py> = Vec<Bound<'py, PyAny>>;
+
+#[pymethods]
+impl Session {
+    /// Starts a cluster on this machine, whose workers are what `command` starts.
+    #[staticmethod]
+    fn start(
+        py: Python<'_>,
+        command: Vec<String>,
+        workers: Option<usize>,
+        slots: usize,
+        memory_limit: Option<Amount>,
+    ) -> PyResult<Self> {
+        write_log_if_asked();
+        let (program, arguments) = command.split_first().expect("the package names a program");
+        let mut builder = LocalCluster::builder().worker_program(program).worker_arguments(arguments).slots(slots);
+        if let Some(workers) = workers {
+            builder = builder.workers(workers);
+        }
+        if let Some(limit) = memory_limit {
+            builder = builder.memory_limit(limit.in_bytes(py)?);
+        }
+        let started = wait(py, builder.start(), None)?.expect("it is waited for without a limit");
+        let cluster = started.map_err(|error| raised(py, &error))?;
+        Ok(Self::open(cluster.client().clone(), Some(cluster)))
+    }
+
+    /// Connects to the cluster that made the ticket.
+    #[staticmethod]
+    fn connect(py: Python<'_>, ticket: &str) -> PyResult<Self> {
+        write_log_if_asked();
+        let connected = wait(py, Client::connect(ticket), None)?.expect("it is waited for without a limit");
+        Ok(Self::open(connected.map_err(|error| raised(py, &error))?, None))
+    }
+
+    /// Inside a task: a link to the cluster the task runs in.
+    #[staticmethod]
+    fn current(py: Python<'_>) -> PyResult<Self> {
+        let current = py.detach(Client::current).map_err(|error| raised(py, &error))?;
+        Ok(Self::open(current, None))
+    }
+
+    /// Submits a call: a function by its name, its pickled arguments, and the tasks whose values belong to them.
+    fn submit(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        pickle: &Bound<'_, PyAny>,
+        buffers: Buffers<'_>,
+        inputs: Vec<PyRef<'_, Handle>>,
+        options: Option<PyRef<'_, Options>>,
+    ) -> PyResult<Handle> {
+        let client = self.client()?;
+        let mut arguments: Vec<Argument> = vec![joined(pickle, &buffers)?.into_argument()];
+        for input in &inputs {
+            arguments.push(input.inner()?.into_argument());
+        }
+        let call = call(function, arguments);
+        let call = match options {
+            Some(options) => options.of(call),
+            None => call,
+        };
+        Ok(Handle::new(py.detach(|| client.submit(call))))
+    }
+
+    /// Brings a pickled value into the cluster.
+    fn put(&self, py: Python<'_>, pickle: &Bound<'_, PyAny>, buffers: Buffers<'_>) -> PyResult<Handle> {
+        let (client, value) = (self.client()?, joined(pickle, &buffers)?);
+        // Much else may be on its way.
+        let put = py.detach(|| client.put(&value));
+        Ok(Handle::new(put.map_err(|error| raised(py, &error))?))
+    }
+
+    /// Waits for all values, and ends with the first failure that is heard of; none when the time is over.
+    fn gather(
+        &self,
+        py: Python<'_>,
+        handles: Vec<PyRef<'_, Handle>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<Vec<Payload>>> {
+        let client = self.client()?;
+        let deadline = crate::waiting::deadline(timeout)?;
+        let handles = handles.iter().map(|handle| handle.inner().cloned()).collect::<PyResult<Vec<_>>>()?;
+        let gathered = wait(py, client.gather(handles), deadline)?;
+        let payloads = |values: Vec<Opaque>| values.into_iter().map(|value| Payload(value.bytes)).collect();
+        gathered.map(|values| values.map(payloads).map_err(|error| raised(py, &error))).transpose()
+    }
+
+    /// The workers by the master's word: process ids, and how many tasks each runs at a time.
+    fn workers(&self, py: Python<'_>) -> PyResult<Vec<(u32, u32)>> {
+        let client = self.client()?;
+        let workers = wait(py, client.workers(), None)?.expect("it is waited for without a limit");
+        let workers = workers.map_err(|error| raised(py, &error))?;
+        Ok(workers.iter().map(|worker| (worker.pid, worker.capacity.slots)).collect())
+    }
+
+    /// What happened to a task so far, as text.
+    fn story(&self, py: Python<'_>, handle: &Handle) -> PyResult<String> {
+        let (client, handle) = (self.client()?, handle.inner()?);
+        let story = wait(py, client.story(handle), None)?.expect("it is waited for without a limit");
+        Ok(story.map_err(|error| raised(py, &error))?.to_string())
+    }
+
+    /// Kills a worker of a cluster that was started here.
+    fn kill_worker(&self, py: Python<'_>, pid: u32) -> PyResult<()> {
+        let open = self.lock()?;
+        let cluster = open.as_ref().and_then(|open| open.cluster.as_ref());
+        cluster.ok_or_else(not_ours)?.kill_worker(pid).map_err(|error| raised(py, &error))
+    }
+
+    /// With what other processes of this machine connect to a cluster that was started here.
+    #[getter]
+    fn ticket(&self) -> PyResult<String> {
+        let open = self.lock()?;
+        let cluster = open.as_ref().and_then(|open| open.cluster.as_ref());
+        Ok(cluster.ok_or_else(not_ours)?.ticket())
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> PyResult<bool> {
+        Ok(self.lock()?.is_none())
+    }
+
+    /// Ends the cluster if it was started here; what was submitted and has not arrived fails. Closing again does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let open = self.lock()?.take();
+        py.detach(|| drop(open));
+        Ok(())
+    }
+}
+
+impl Session {
+    fn open(client: Client, cluster: Option<LocalCluster>) -> Self {
+        Self(Resident::new(Mutex::new(Some(Open { client, cluster }))))
+    }
+
+    fn client(&self) -> PyResult<Client> {
+        let closed = || PyRuntimeError::new_err("the client is closed\n  hint: make another `quiltwork.Client`");
+        self.lock()?.as_ref().map(|open| open.client.clone()).ok_or_else(closed)
+    }
+
+    /// Poison means nothing here: no change is made in more than one step.
+    fn lock(&self) -> PyResult<MutexGuard<'_, Option<Open>>> {
+        Ok(self.0.get()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn not_ours() -> PyErr {
+    PyRuntimeError::new_err(
+        "this client has not started the cluster it uses\n  hint: ask the client that did, or that is closed now",
+    )
+}
+
+/// A pickle and its buffers as one value.
+fn joined(pickle: &Bound<'_, PyAny>, buffers: &[Bound<'_, PyAny>]) -> PyResult<Opaque> {
+    let buffers: Vec<Bytes> = buffers.iter().map(borrow).collect::<PyResult<_>>()?;
+    note_copy(buffers.iter().map(Bytes::len).sum());
+    let bytes = pieces(borrow(pickle)?, buffers).concat().into();
+    Ok(Opaque { encoding: Encoding::Pickle, bytes })
+}

@@ -1,0 +1,39 @@
+"""What type checkers know: read by mypy, and run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import quiltwork as qw
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@qw.task
+def halve(x: int) -> float:
+    return x / 2
+
+
+def test_types_of_results_survive(client: qw.Client) -> None:
+    future = client.submit(add, 1, 2)
+    assert_type(future, qw.Future[int])
+    assert_type(future.result(), int)
+    assert_type(client.map(add, [1], [2]), list[qw.Future[int]])
+    assert_type(client.gather(future), int)
+    assert_type(client.gather([future, future]), list[int])
+    assert_type(halve(4), float)
+    assert_type(halve.remote(future).result(), float)
+    assert_type(client.submit(halve, 4), qw.Future[float])
+    for done in qw.as_completed([future]):
+        assert_type(done, qw.Future[int])
+    for _, result in qw.as_completed([future], with_results=True):
+        assert_type(result, int)
+    assert_type(client.put("text"), qw.Future[str])
+    with client.executor() as executor:
+        assert_type(executor.submit(add, 1, 2).result(), int)
+
+
+async def await_it(client: qw.Client) -> int:
+    return assert_type(await client.submit(add, 1, 2), int)
