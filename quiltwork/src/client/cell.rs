@@ -34,7 +34,11 @@ enum Stage {
     /// Its value is somewhere in the cluster.
     Stored(Place),
     /// Its value is on its way here; if it does not arrive, the newer place is tried.
-    Fetching { newer: Option<Place> },
+    Fetching {
+        newer: Option<Place>,
+        /// Bytes that are here, and bytes of the whole, as soon as that is known.
+        transferred: Option<(u64, u64)>,
+    },
     /// Its value is here.
     Here(Encoding, Bytes),
     /// It has no value.
@@ -133,7 +137,7 @@ impl Cell {
             }
             (End::Stored { holders, size, .. }, _) => {
                 let place = Place { holders, size };
-                if let Stage::Fetching { newer } = &mut state.stage {
+                if let Stage::Fetching { newer, .. } = &mut state.stage {
                     *newer = Some(place);
                     return Next::Nothing;
                 }
@@ -159,8 +163,23 @@ impl Cell {
         if !matches!(state.stage, Stage::Stored(_)) {
             return None;
         }
-        match std::mem::replace(&mut state.stage, Stage::Fetching { newer: None }) {
+        match std::mem::replace(&mut state.stage, Stage::Fetching { newer: None, transferred: None }) {
             Stage::Stored(place) => Some(place),
+            _ => None,
+        }
+    }
+
+    /// So many bytes of the value have arrived, of so many.
+    pub(super) fn on_bytes(&self, arrived: u64, size: u64) {
+        if let Stage::Fetching { transferred, .. } = &mut self.state().stage {
+            *transferred = Some((arrived, size));
+        }
+    }
+
+    /// Bytes of the value that have arrived, and how many there are; none if it is not on its way.
+    pub(crate) fn transferred(&self) -> Option<(u64, u64)> {
+        match self.state().stage {
+            Stage::Fetching { transferred, .. } => transferred,
             _ => None,
         }
     }
@@ -176,7 +195,7 @@ impl Cell {
     /// The value was not where it should have been. The master was told and will say more, unless it already has.
     pub(super) fn on_missing(&self) -> Next {
         let mut state = self.state();
-        let Stage::Fetching { newer } = &mut state.stage else { return Next::Nothing };
+        let Stage::Fetching { newer, .. } = &mut state.stage else { return Next::Nothing };
         let (stage, next) = match newer.take() {
             Some(place) => (Stage::Stored(place), Next::Fetch),
             None => (Stage::Running, Next::Nothing),
@@ -253,8 +272,12 @@ mod tests {
         assert_eq!(cell.poll_value(Waker::noop()).1, Next::Fetch);
         assert!(cell.take_place().is_some());
         assert!(cell.take_place().is_none(), "one fetch at a time");
+        assert_eq!(cell.transferred(), None);
+        cell.on_bytes(1, 3);
+        assert_eq!(cell.transferred(), Some((1, 3)));
         cell.on_fetched(ENCODING, Bytes::from_static(b"big"));
         assert!(matches!(value(&cell), Poll::Ready(Ok(_))));
+        assert_eq!(cell.transferred(), None, "it is here");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Brings values that stayed in the cluster to this client: which of their holders to ask, over which connection.
+use super::arrival::Arrival;
 use super::cell::{Cell, Next, Place};
 use super::session::Shared;
 use bytes::Bytes;
@@ -12,6 +13,9 @@ use tokio::sync::Semaphore;
 
 /// How many values come here at a time: enough to keep the way busy, few enough that each moves.
 const FETCHES_AT_ONCE: usize = 16;
+
+/// How often a worker is asked for a value if it breaks off every time.
+const TRIES: usize = 3;
 
 /// Connections to whoever holds values.
 pub(super) struct Peers {
@@ -40,7 +44,7 @@ impl Peers {
         let Ok(_permit) = self.fetches.acquire().await else { return };
         while let Some(Place { holders, size }) = cell.take_place() {
             let value = ValueId::of(cell.task());
-            match self.ask_all(value, &holders).await {
+            match self.ask_all(value, &holders, &cell).await {
                 Found::Here(encoding, bytes) => return cell.on_fetched(encoding, bytes),
                 Found::Missing => match cell.on_missing() {
                     Next::Fetch => {}
@@ -56,16 +60,18 @@ impl Peers {
         }
     }
 
-    async fn ask_all(&self, value: ValueId, holders: &[Holder]) -> Found {
+    /// Asks one holder after the other. What one has sent is not asked of the next one again.
+    async fn ask_all(&self, value: ValueId, holders: &[Holder], cell: &Cell) -> Found {
         if let Some((encoding, bytes)) = self.map(value, holders) {
             return Found::Here(encoding, bytes);
         }
+        let mut arrival = Arrival::new(value, self.shared.value_limit);
         let mut refused = None;
         for holder in holders {
             let found = match holder {
                 // The master keeps what it holds until it is released: nobody else could say more.
-                Holder::Master => sort(self.master.fetch(value, self.shared.value_limit).await, true),
-                Holder::Worker { worker, address } => self.ask_worker(value, *worker, *address).await,
+                Holder::Master => sort(arrival.fetch(&self.master, cell).await, true),
+                Holder::Worker { worker, address } => self.ask_worker(&mut arrival, *worker, *address, cell).await,
             };
             match found {
                 Found::Here(..) => return found,
@@ -85,11 +91,16 @@ impl Peers {
         })
     }
 
-    async fn ask_worker(&self, value: ValueId, worker: WorkerId, address: SocketAddr) -> Found {
-        match self.shared.workers.connection(worker, address).await {
-            Some(connection) => sort(connection.fetch(value, self.shared.value_limit).await, false),
-            None => Found::Missing,
+    /// Asks a worker, and again over a new connection if it is cut.
+    async fn ask_worker(&self, arrival: &mut Arrival, worker: WorkerId, address: SocketAddr, cell: &Cell) -> Found {
+        for _ in 0..TRIES {
+            let Some(connection) = self.shared.workers.connection(worker, address).await else { break };
+            match arrival.fetch(&connection, cell).await {
+                Err(BulkError::Lost(_) | BulkError::Broken(_)) => {}
+                fetched => return sort(fetched, false),
+            }
         }
+        Found::Missing
     }
 
     async fn report_missing(&self, value: ValueId, holder: &Holder) {

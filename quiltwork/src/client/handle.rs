@@ -72,6 +72,13 @@ impl<T> Handle<T> {
         self.target.live()?.cell().progress()
     }
 
+    /// How much of the value has arrived here while somebody waits for it, and how much there is, in bytes; none if it is not on
+    /// its way. A value of this node is here at once.
+    #[must_use]
+    pub fn transferred(&self) -> Option<(u64, u64)> {
+        self.target.live()?.cell().transferred()
+    }
+
     /// Asks the cluster to stop the task and all that needs its result; never waits. A task that runs is told, and may go
     /// on. Whoever waits gets an error of kind `Cancelled`, unless the task ended before.
     pub fn cancel(&self) {

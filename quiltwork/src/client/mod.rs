@@ -1,5 +1,6 @@
 //! The client: gives a cluster work and gets results back. Its methods only encode and hand over; an I/O thread of its own,
 //! `quiltwork-client`, does the rest, so a client works in any async runtime and in none.
+mod arrival;
 pub mod blocking;
 mod cell;
 mod completed;

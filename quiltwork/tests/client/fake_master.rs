@@ -124,9 +124,16 @@ impl FakeMaster {
     pub(crate) fn worker(&self) -> (SocketAddr, impl Fn(u32, (Encoding, Bytes))) {
         let (values, (uploaded, _)) = (Values::default(), mpsc::channel());
         let bulk = Bulk { values: values.clone(), uploaded };
-        let address =
-            serve(self.authority.issue(Role::Worker).unwrap(), move |connection| bulk.clone().serve(connection));
+        let address = self.peer(move |connection| bulk.clone().serve(connection));
         (address, move |index, value| drop(values.lock().unwrap().insert(ValueId::of(task(index)), value)))
+    }
+
+    /// Something of this cluster that does this with whoever connects to it as to a worker, and where.
+    pub(crate) fn peer<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        handle: impl Fn(Connection) -> F + Send + 'static,
+    ) -> SocketAddr {
+        serve(self.authority.issue(Role::Worker).unwrap(), handle)
     }
 
     /// Cuts the client off.

@@ -1,11 +1,14 @@
 //! Values that stayed in the cluster and come here when somebody wants them.
-use crate::add;
 use crate::fake_master::{FakeMaster, encoded, task};
-use quiltwork::{ErrorKind, FailureKind, WorkerId};
+use crate::{add, zeros};
+use bytes::Bytes;
+use quiltwork::{Blob, ErrorKind, FailureKind, WorkerId};
 use quiltwork_protocol::master_to_client::End;
-use quiltwork_protocol::{ClientToMaster, Holder, codec};
-use quiltwork_types::ValueId;
+use quiltwork_protocol::{BulkRequest, ClientToMaster, Holder, codec};
+use quiltwork_types::{Encoding, ValueId};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 fn stored(holders: &[Holder]) -> End {
     End::Stored { encoding: codec::encoding_of::<u64>(), size: 8, holders: holders.to_vec() }
@@ -70,4 +73,53 @@ fn a_value_the_master_itself_does_not_have_is_lost() {
     master.end(0, stored(&[Holder::Master]), vec![]);
     let error = handle.wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Task(FailureKind::ValueLost));
+}
+
+/// One worker sends the first half and breaks off, again and again; the other one waits for the test before it sends the
+/// rest.
+#[test]
+fn what_has_arrived_is_told_and_not_asked_for_again() {
+    const SIZE: usize = 4 << 20;
+    let mut master = FakeMaster::start();
+    let client = master.client();
+    let bytes: Bytes = (0..SIZE).map(|index| index.to_le_bytes()[1]).collect();
+    let (half, all) = (bytes.slice(..SIZE / 2), bytes.clone());
+    let first = master.peer(move |connection| {
+        let half = half.clone();
+        async move {
+            while let Ok(request) = connection.accept_bulk().await {
+                let mut outgoing = request.begin(Encoding::Raw, SIZE as u64).await.unwrap();
+                if outgoing.left().start == 0 {
+                    outgoing.write(half.clone()).await.unwrap();
+                }
+            }
+        }
+    });
+    let go = Arc::new(Notify::new());
+    let gone = Arc::clone(&go);
+    let second = master.peer(move |connection| {
+        let (all, go) = (all.clone(), Arc::clone(&gone));
+        async move {
+            let request = connection.accept_bulk().await.unwrap();
+            let BulkRequest::Fetch { range, .. } = request.request() else { panic!("{request:?}") };
+            assert_eq!(range.start, SIZE as u64 / 2);
+            go.notified().await;
+            request.found(Encoding::Raw, &all).await.unwrap();
+            connection.closed().await;
+        }
+    });
+    let handle = client.submit(zeros(SIZE));
+    let waiting = std::thread::spawn({
+        let handle = handle.clone();
+        move || handle.wait()
+    });
+    let holders = vec![worker(1, first), worker(2, second)];
+    master.end(0, End::Stored { encoding: Encoding::Raw, size: SIZE as u64, holders }, vec![]);
+    while handle.transferred() != Some((SIZE as u64 / 2, SIZE as u64)) {
+        assert!(!waiting.is_finished(), "it came without its second half");
+        std::thread::yield_now();
+    }
+    go.notify_one();
+    assert!(waiting.join().unwrap().unwrap() == Blob::from(bytes.to_vec()));
+    assert_eq!(handle.transferred(), None);
 }

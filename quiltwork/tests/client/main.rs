@@ -16,6 +16,11 @@ fn total(parts: Vec<u64>) -> u64 {
 }
 
 #[quiltwork::task]
+fn zeros(size: usize) -> quiltwork::Blob {
+    vec![0; size].into()
+}
+
+#[quiltwork::task]
 fn length(text: String) -> u64 {
     text.len() as u64
 }

@@ -11,6 +11,7 @@ use quiltwork_transport::{Arriving, BulkError};
 use quiltwork_types::{Encoding, ValueId};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// From this size on several holders send a value at the same time, in bytes: below, one is done before the others have
 /// been asked.
@@ -38,16 +39,18 @@ pub(super) async fn bring(
     let incoming = make_room(&peers.store, value, arriving.encoding(), arriving.size()).await?;
     let landing = Arc::new(Landing::new(arriving, incoming));
     flight.show(&landing);
-    let is_shared = arriving.size() >= SHARED;
+    let (size, began) = (arriving.size(), Instant::now());
     let transfer = Transfer { peers, value, landing, sources: Mutex::new(sources) };
     let first = transfer.fetch_pieces(Some((source, stream)));
-    if is_shared {
+    if size >= SHARED {
         let more = || transfer.fetch_pieces(None);
         tokio::try_join!(first, more(), more(), more())?;
     } else {
         first.await?;
     }
-    transfer.landing.finish()
+    let landed = transfer.landing.finish()?;
+    tracing::debug!(%value, size, took = ?began.elapsed(), is_whole = landed.is_some(), "a fetch has ended");
+    Ok(landed)
 }
 
 /// Makes room where the value will be kept: on another thread if that may take long, because memory must be found for it.
