@@ -36,7 +36,8 @@ const SIZE: usize = 20_000;
 /// Leaves its name in a file each time it runs.
 #[quiltwork::task]
 fn grow(name: String, log: PathBuf, inputs: Vec<Vec<u8>>) -> std::io::Result<Vec<u8>> {
-    let sum = inputs.iter().flatten().fold(name.len() as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
+    let bytes = name.bytes().chain(inputs.into_iter().flatten());
+    let sum = bytes.fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
     OpenOptions::new().append(true).create(true).open(log)?.write_all(format!("{name}\n").as_bytes())?;
     Ok(vec![sum; SIZE])
 }
