@@ -15,7 +15,7 @@ pub struct WorkerConfig {
     pub identity: Identity,
     /// How many tasks of one slot may run at the same time; at least 1.
     pub slots: u32,
-    /// Bytes of memory it may use, for values and by its tasks, and that its tasks may ask for together; 0 for half of
+    /// Bytes of memory it may use, for values and by its tasks, and that its tasks may ask for together; 0 for four fifths of
     /// the machine's.
     pub memory: u64,
     /// Tells how many bytes of memory the process uses for itself: [`own_memory`](crate::own_memory), but for tests.
@@ -48,14 +48,14 @@ impl WorkerConfig {
         if self.slots == 0 {
             return Err(WorkerError::NoSlots);
         }
-        let memory = if self.memory == 0 { half_of_the_machines_memory()? } else { self.memory };
+        let memory = if self.memory == 0 { four_fifths_of_the_machines_memory()? } else { self.memory };
         let mut named = self.named.clone();
         named.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(Resources { slots: self.slots, memory, named })
     }
 }
 
-fn half_of_the_machines_memory() -> Result<u64, WorkerError> {
+fn four_fifths_of_the_machines_memory() -> Result<u64, WorkerError> {
     let machine = nix::sys::sysinfo::sysinfo().map_err(|error| WorkerError::Machine(error.into()))?;
-    Ok(machine.ram_total() / 2)
+    Ok(machine.ram_total() / 5 * 4)
 }

@@ -86,8 +86,8 @@ impl LocalClusterBuilder {
     }
 
     /// How much memory each worker may use, for the values it holds and by its tasks, and how much its tasks may ask for
-    /// ([`memory`](crate::TaskCall::memory)): `"2GiB"`, `"512MB"` or a number of bytes, at least 16 MiB. Default: half of
-    /// the memory there is, shared by the workers.
+    /// ([`memory`](crate::TaskCall::memory)): `"2GiB"`, `"512MB"` or a number of bytes, at least 16 MiB. Default: four
+    /// fifths of the memory there is, shared by the workers.
     ///
     /// While a worker has something to do, it looks at what it uses twenty times a second:
     /// - above 60 % of the limit, values move to disk;
@@ -258,7 +258,7 @@ fn memory_of_each(limit: Option<Result<u64>>, workers: usize) -> Result<u64> {
             Err(invalid(message, "allow 16 MiB or more, or leave it out for the default"))
         }
         Some(limit) => Ok(limit),
-        None => Ok(machine::memory().map_or(UNKNOWN_MEMORY, |bytes| bytes / 2 / workers as u64).max(LEAST_MEMORY)),
+        None => Ok(machine::memory().map_or(UNKNOWN_MEMORY, |bytes| bytes / 5 * 4 / workers as u64).max(LEAST_MEMORY)),
     }
 }
 
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(plan.workers, machine::processors());
         assert_eq!(plan.slots, 1);
         let all = machine::memory().expect("Linux tells");
-        assert!(plan.memory > 0 && plan.memory * plan.workers as u64 <= all / 2);
+        assert!(plan.memory > 0 && plan.memory * plan.workers as u64 <= all / 5 * 4);
         let half_of_it = builder().workers(2 * plan.workers).plan().expect("it makes sense").memory;
         assert_eq!(half_of_it, plan.memory / 2);
     }
