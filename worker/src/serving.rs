@@ -93,6 +93,10 @@ impl Serving {
         };
         if let Err(error) = served {
             tracing::debug!(%value, peer = %peer.address, %error, "value not served");
+            // The master frees only what it was told of: nobody else says that this is over.
+            if self.store.get(value).is_none() && self.peers.under_way(value).is_none() {
+                self.forget(value);
+            }
         }
     }
 
@@ -139,7 +143,6 @@ impl Serving {
         if !outgoing.left().is_empty() {
             let stored = self.store.get(value).filter(|stored| stored.output.bytes.len() as u64 == begun.size);
             let Some(Stored { output, .. }) = stored else {
-                self.forget(value);
                 return Err(BulkError::Broken("it did not arrive here either".to_owned()));
             };
             send_rest_of(&output.bytes, &mut outgoing).await?;

@@ -95,10 +95,11 @@ const CRYPTO_BUFFER: usize = 16 << 10;
 
 /// Socket buffers in bytes: with them loopback loses nothing at full rate, with the system's 208 KiB thousands of
 /// datagrams. The kernel cuts this to what the machine allows.
-pub(crate) const SOCKET_BUFFER: usize = 4 << 20;
+pub const SOCKET_BUFFER: usize = 4 << 20;
 
 /// How many bytes a peer of this role may have on their way to us.
-pub(crate) const fn connection_window(peer: Role) -> VarInt {
+#[must_use]
+pub const fn connection_window(peer: Role) -> VarInt {
     VarInt::from_u32(match peer {
         Role::Master | Role::Worker => CONNECTION_WINDOW,
         Role::Admin | Role::Client | Role::Viewer => CLIENT_WINDOW,
@@ -106,7 +107,8 @@ pub(crate) const fn connection_window(peer: Role) -> VarInt {
 }
 
 /// The limits of the socket's side of QUIC.
-pub(crate) fn endpoint_config() -> EndpointConfig {
+#[must_use]
+pub fn endpoint_config() -> EndpointConfig {
     let mut config = EndpointConfig::default();
     config.max_udp_payload_size(DATAGRAM_MAX).expect("between 1,200 and 65,527");
     config
@@ -131,7 +133,8 @@ pub(crate) fn limit_server(config: &mut ServerConfig, transport: Arc<TransportCo
 }
 
 /// The limits of one connection to or from `peer`.
-pub(crate) fn transport_config(peer: IpAddr) -> TransportConfig {
+#[must_use]
+pub fn transport_config(peer: IpAddr) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(BIDI_STREAMS))

@@ -115,11 +115,10 @@ impl Draft {
     pub(super) fn create(place: Place, path: PathBuf, encoding: Encoding, size: u64) -> io::Result<Self> {
         let part = Part::at(place, path);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(OPEN).open(&part.path)?;
-        let is_taken = allocate(&file, size.saturating_add(HEADER as u64))?;
+        allocate(&file, size.saturating_add(HEADER as u64))?;
         file.write_all_at(&header(encoding, size), 0)?;
-        let is_mapped = is_taken && place == Place::Memory;
-        let target = if is_mapped { Target::of(file, size) } else { Target::File(file) };
-        Ok(Self { part, target, size })
+        // Not through a mapping: for that the system would have to fill its pages with zeros first.
+        Ok(Self { part, target: Target::File(file), size })
     }
 
     /// Takes a spare for a payload of so many bytes, unless somebody still maps it.
