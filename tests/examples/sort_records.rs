@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::fs;
 
 /// More than both workers may keep in memory together: 60 % of each limit.
-const LARGE: [&str; 4] = ["--size", "64MB", "--memory", "32MiB"];
+const LARGE: [&str; 4] = ["--size", "128MB", "--memory", "64MiB"];
 
 fn sort(flags: &[&str]) -> Value {
     run("sort_records", &[&["--json"], flags].concat()).json()
@@ -16,7 +16,7 @@ fn more_than_memory_is_sorted_and_no_worker_uses_more_than_it_may() {
     let path = folder.path().to_str().expect("UTF-8");
     let summary = sort(&[&LARGE[..], &["--folder", path]].concat());
     assert_eq!((&summary["valid"], &summary["disorders"]), (&Value::Bool(true), &0.into()), "{summary}");
-    assert_eq!((&summary["records"], &summary["bytes"]), (&640_000.into(), &64_000_000.into()));
+    assert_eq!((&summary["records"], &summary["bytes"]), (&1_280_000.into(), &128_000_000.into()));
     assert_eq!((&summary["workers_lost"], &summary["sorted_again"]), (&0.into(), &0.into()));
     let workers = summary["workers"].as_array().expect("a list");
     assert_eq!(workers.len(), 2);
