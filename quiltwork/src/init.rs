@@ -94,7 +94,7 @@ fn serve(summons: Summons) -> Result<(), Problem> {
         memory: kit.memory,
         named: kit.named,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        store: Some(Share { folder: kit.area, limit: kit.area_share }),
+        store: Some(Share { folder: kit.area, limit: kit.area_share, spill_limit: kit.spill_share }),
     };
     quiltwork_worker::run(config).map_err(|error| Problem::new(error.to_string()))
 }

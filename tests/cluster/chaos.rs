@@ -4,7 +4,7 @@ use crate::trial;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use quiltwork::prelude::*;
-use quiltwork::{Chapter, ErrorKind, FailureKind, StoryEntry};
+use quiltwork::{Chapter, ErrorKind, FailureKind, LocalClusterBuilder, StoryEntry};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
@@ -16,6 +16,7 @@ use std::time::Duration;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("hundred_kills_over_a_graph_of_5000", hundred_kills),
+        trial("kills_while_values_spill", kills_while_spilling),
         trial("all_workers_killed_at_once", all_killed_at_once),
         trial("poison_ends_after_three_workers_and_hurts_nobody_else", poison_hurts_nobody_else),
     ]
@@ -27,23 +28,34 @@ const TASKS: usize = 5000;
 const KILLS: usize = 100;
 
 async fn hundred_kills() -> Result<()> {
-    // A task may be unlucky more often than three times here; poison has a test of its own.
-    let cluster = Arc::new(LocalCluster::builder().workers(4).max_worker_deaths(1000).start().await?);
-    let killer = Killer::start(&cluster);
-    let mut graphs = 0;
-    while graphs == 0 || killer.kills() < KILLS {
-        run_and_check(cluster.client(), graphs).await?;
-        graphs += 1;
-    }
-    // The last one killed may not have come to its end yet.
-    while cluster.workers_lost() < KILLS as u64 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let graphs = survive(LocalCluster::builder(), KILLS).await?;
     println!("{KILLS} kills over {graphs} graph(s) of {TASKS} tasks");
     Ok(())
 }
 
-/// A thread that kills a worker every now and then until there were [`KILLS`], or it is dropped.
+/// The memory takes eight of the big values for each worker: most of them are on disk when somebody needs them.
+async fn kills_while_spilling() -> Result<()> {
+    survive(LocalCluster::builder().store_limit("1MiB"), KILLS / 4).await.map(drop)
+}
+
+/// Runs graphs until so many workers were killed, and says how many.
+async fn survive(builder: LocalClusterBuilder, kills: usize) -> Result<u64> {
+    // A task may be unlucky more often than three times here; poison has a test of its own.
+    let cluster = Arc::new(builder.workers(4).max_worker_deaths(1000).start().await?);
+    let killer = Killer::start(&cluster, kills);
+    let mut graphs = 0;
+    while graphs == 0 || killer.kills() < kills {
+        run_and_check(cluster.client(), graphs).await?;
+        graphs += 1;
+    }
+    // The last one killed may not have come to its end yet.
+    while cluster.workers_lost() < kills as u64 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(graphs)
+}
+
+/// A thread that kills a worker every now and then until there were enough, or it is dropped.
 struct Killer {
     kills: Arc<AtomicUsize>,
     done: Arc<AtomicBool>,
@@ -51,10 +63,10 @@ struct Killer {
 }
 
 impl Killer {
-    fn start(cluster: &Arc<LocalCluster>) -> Self {
+    fn start(cluster: &Arc<LocalCluster>, most: usize) -> Self {
         let (kills, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (cluster, counted, stop) = (Arc::clone(cluster), Arc::clone(&kills), Arc::clone(&done));
-        let thread = std::thread::spawn(move || kill_at_random(&cluster, &counted, &stop));
+        let thread = std::thread::spawn(move || kill_at_random(&cluster, &counted, most, &stop));
         Self { kills, done, thread: Some(thread) }
     }
 
@@ -70,10 +82,10 @@ impl Drop for Killer {
     }
 }
 
-fn kill_at_random(cluster: &LocalCluster, kills: &AtomicUsize, done: &AtomicBool) {
+fn kill_at_random(cluster: &LocalCluster, kills: &AtomicUsize, most: usize, done: &AtomicBool) {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let mut killed = HashSet::new();
-    while kills.load(Ordering::Relaxed) < KILLS && !done.load(Ordering::Relaxed) {
+    while kills.load(Ordering::Relaxed) < most && !done.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(random.random_range(5..120)));
         let pids = cluster.worker_pids();
         if pids.is_empty() {

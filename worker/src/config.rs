@@ -29,8 +29,10 @@ pub struct WorkerConfig {
 pub struct Share {
     /// The folder of the area that all workers of the node use.
     pub folder: PathBuf,
-    /// Bytes of values this worker may hold there.
+    /// Bytes of values this worker may hold there in memory.
     pub limit: u64,
+    /// Bytes of values it may hold on disk, if the area has a folder there.
+    pub spill_limit: u64,
 }
 
 impl WorkerConfig {

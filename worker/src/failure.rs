@@ -1,7 +1,7 @@
 //! Why an attempt did not make a value, inside the worker, and how that becomes the failure that travels.
 use quiltwork_types::{AttemptId, FailureKind, TaskFailure};
 use std::error::Error;
-use std::fmt::{Display, Write};
+use std::fmt::{Display, Formatter, Write};
 use std::path::PathBuf;
 
 /// The longest text of a failure that travels, in bytes: more is cut, for a user's error may print a data set.
@@ -63,23 +63,13 @@ pub enum TaskError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The worker's store has no room for the result.
-    #[error("its result has {size} bytes, but the worker holds {held} of at most {limit} bytes of values")]
+    /// No place the worker keeps values in has room for the result.
+    #[error("its result has {size} bytes, and there is no room for it: {}", listed(.places))]
     StoreFull {
         /// The result's size in bytes.
         size: u64,
-        /// Bytes of values the worker holds.
-        held: u64,
-        /// Bytes of values it may hold.
-        limit: u64,
-    },
-    /// The memory or disk behind the node's area has no room for the result, whatever the limits say.
-    #[error("its result has {size} bytes, and there is no room for it in `{}`", .folder.display())]
-    AreaFull {
-        /// The result's size in bytes.
-        size: u64,
-        /// Where the node keeps its values.
-        folder: PathBuf,
+        /// Where there is none.
+        places: Vec<FullPlace>,
     },
     /// The node's area cannot be written, for another reason than room.
     #[error("its result cannot be kept: {0}")]
@@ -93,6 +83,35 @@ pub enum TaskError {
     /// The worker could not start a thread for it.
     #[error("the worker could not start a thread for it: {0}")]
     NoThread(std::io::Error),
+}
+
+/// Memory or disk that has no room for a result.
+#[derive(Debug)]
+pub struct FullPlace {
+    /// Where it is; none for the worker's own memory.
+    pub folder: Option<PathBuf>,
+    /// Bytes of values the worker holds there.
+    pub held: u64,
+    /// Bytes of values it may hold there.
+    pub limit: u64,
+    /// Whether there is nothing left, whatever the limit says.
+    pub is_used_up: bool,
+}
+
+impl Display for FullPlace {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { folder, held, limit, is_used_up } = self;
+        write!(f, "the worker holds {held} of at most {limit} bytes in ")?;
+        match folder {
+            Some(folder) => write!(f, "`{}`", folder.display())?,
+            None => f.write_str("its own memory")?,
+        }
+        if *is_used_up { f.write_str(", where nothing is left for anybody") } else { Ok(()) }
+    }
+}
+
+fn listed(places: &[FullPlace]) -> String {
+    places.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl TaskError {
@@ -138,7 +157,7 @@ impl TaskError {
             Self::UnknownTask { .. } => FailureKind::UnknownTask,
             Self::Argument { .. } => FailureKind::BadArgument,
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
-            Self::StoreFull { .. } | Self::AreaFull { .. } => FailureKind::StoreFull,
+            Self::StoreFull { .. } => FailureKind::StoreFull,
             Self::NotWritten => FailureKind::ValueLost,
             Self::Cancelled => FailureKind::Cancelled,
         }
@@ -156,12 +175,14 @@ impl TaskError {
                 "return a type whose `Serialize` cannot fail and knows its length (serde's `flatten` does not)"
             }
             Self::ResultTooLarge { .. } => "split the task into smaller ones, or raise the cluster's value limit",
-            Self::StoreFull { .. } => {
-                "drop handles that are not needed any more, give the worker more memory, or make smaller parts"
+            Self::StoreFull { places, .. } if places.iter().any(|place| place.is_used_up) => {
+                "free some of it: others use it too; or drop handles that are not needed any more"
             }
-            Self::AreaFull { .. } => "free some of it: others use it too; or lower the cluster's store limit",
+            Self::StoreFull { .. } => {
+                "drop handles that are not needed any more, raise the cluster's store or spill limit, or make smaller parts"
+            }
             Self::StoreBroken(_) => {
-                "look at the folder of shared memory: is it mounted, and may this user write to it?"
+                "look at the folders for values: are they mounted, and may this user write to them?"
             }
             Self::NotWritten => "upload the value once more",
             Self::NoThread(_) => "let fewer tasks wait for other tasks at the same time",

@@ -38,7 +38,7 @@ pub use config::{Share, WorkerConfig};
 pub use context::TaskContext;
 pub use copies::{copied_bytes, note_copy};
 pub use error::WorkerError;
-pub use failure::TaskError;
+pub use failure::{FullPlace, TaskError};
 pub use lending::{Lent, lend};
 pub use registry::{TaskEntry, registry_hash};
 

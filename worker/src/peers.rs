@@ -2,11 +2,13 @@
 use crate::arguments::Output;
 use crate::copies::note_copy;
 use crate::desk::Desk;
+use crate::failure::TaskError;
 use crate::store::{Origin, Stored, ValueStore};
 use quiltwork_protocol::Holder;
 use quiltwork_transport::{Connection, Endpoint, WorkerPool};
 use quiltwork_types::{ValueId, WorkerId};
 use std::collections::HashMap;
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::{OnceCell, Semaphore};
@@ -90,8 +92,7 @@ impl Peers {
                 Holder::Worker { worker, address } => self.fetch_at(*worker, *address, value).await,
             };
             if let Some(output) = fetched {
-                self.keep(value, &output).await;
-                return Ok(output);
+                return Ok(self.keep(value, output).await);
             }
             // The master has no number of its own: what it lacks is told as missing here.
             tried.push(if let Holder::Worker { worker, .. } = holder { *worker } else { self.worker });
@@ -136,23 +137,34 @@ impl Peers {
     }
 
     /// Keeps a copy and has it reported, without a pause between the two: a copy the master does not know of is never
-    /// freed, one that it does not want (any more) it frees at once. Large ones are written on another thread, which
-    /// goes on if nobody waits for the value any more.
-    async fn keep(&self, value: ValueId, output: &Output) {
+    /// freed, one that it does not want (any more) it frees at once. What takes long is written on another thread, which
+    /// goes on if nobody waits for the value any more, and is read where it is kept, so that the buffer is let go.
+    async fn keep(&self, value: ValueId, output: Output) -> Output {
         let (store, desk) = (Arc::clone(&self.store), Arc::clone(&self.desk));
-        let stored = Stored { origin: Origin::Copied, output: output.clone() };
-        let is_large = output.bytes.len() > WRITTEN_AT_ONCE;
-        let keep = move || match store.put(value, stored) {
-            Ok(()) => desk.on_copied(value),
-            Err(error) => tracing::debug!(%value, %error, "copy not kept"),
-        };
-        if is_large {
-            // It panics only if the runtime ends.
-            let _ = tokio::task::spawn_blocking(keep).await;
-        } else {
-            keep();
+        if output.bytes.len() <= WRITTEN_AT_ONCE && self.store.has_room(output.bytes.len() as u64) {
+            let stored = Stored { origin: Origin::Copied, output: output.clone() };
+            note_kept(value, &desk, store.put(value, stored));
+            return output;
         }
+        let written = output.clone();
+        let keep = move || note_kept(value, &desk, write_whole(store, value, &written));
+        // It panics only if the runtime ends.
+        tokio::task::spawn_blocking(keep).await.ok().flatten().unwrap_or(output)
     }
+}
+
+fn write_whole(store: Arc<dyn ValueStore>, value: ValueId, output: &Output) -> Result<Output, TaskError> {
+    let incoming = store.begin(value, Origin::Copied, output.encoding, output.bytes.len() as u64)?;
+    incoming.write_at(0, &mut [IoSlice::new(&output.bytes)])?;
+    incoming.finish()
+}
+
+fn note_kept<T>(value: ValueId, desk: &Desk, kept: Result<T, TaskError>) -> Option<T> {
+    match kept {
+        Ok(_) => desk.on_copied(value),
+        Err(ref error) => tracing::debug!(%value, %error, "copy not kept"),
+    }
+    kept.ok()
 }
 
 const LOCK_HOLDS: &str = "nothing panics under this lock";

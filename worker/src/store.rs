@@ -1,6 +1,7 @@
 //! The values this worker holds: results its attempts made and copies it fetched; it moves nothing over the wire.
 mod memory;
 mod node;
+mod room;
 
 pub(crate) use memory::MemoryStore;
 pub(crate) use node::NodeStore;
@@ -8,8 +9,9 @@ pub(crate) use node::NodeStore;
 use crate::arguments::Output;
 use crate::failure::TaskError;
 use quiltwork_protocol::master_to_worker::Orphan;
-use quiltwork_types::{AttemptId, JobId, ValueId, WorkerId};
-use std::sync::atomic::{AtomicU64, Ordering};
+use quiltwork_types::{AttemptId, Encoding, JobId, ValueId, WorkerId};
+use std::io::IoSlice;
+use std::sync::Arc;
 
 /// A value in a store.
 #[derive(Clone, Debug)]
@@ -32,11 +34,37 @@ pub(crate) enum Origin {
 /// Where values are kept: in this worker's own memory, or in an area all workers of a node share.
 pub(crate) trait ValueStore: Send + Sync {
     /// Keeps a value. A copy takes the place of what an attempt here made; otherwise the first one stays, for others
-    /// may have been told of it.
+    /// may have been told of it. It takes long if others must be moved away for it.
     ///
     /// # Errors
     /// [`TaskError::StoreFull`] if that would be more than may be held, or another one if it cannot be written.
     fn put(&self, value: ValueId, stored: Stored) -> Result<(), TaskError>;
+
+    /// Begins to keep a value of so many bytes that comes in pieces. The room for it is taken now.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    fn begin(
+        self: Arc<Self>,
+        value: ValueId,
+        origin: Origin,
+        encoding: Encoding,
+        size: u64,
+    ) -> Result<Box<dyn Incoming>, TaskError>;
+
+    /// Whether a value of so many bytes can be kept at once, without others being moved away for it.
+    fn has_room(&self, _size: u64) -> bool {
+        true
+    }
+
+    /// Bytes of values this worker counts in memory.
+    #[allow(dead_code, reason = "for who watches the memory of the process")]
+    fn in_memory(&self) -> u64;
+
+    /// Moves what was used least lately to disk until at most `target` bytes are in memory, or nothing goes any more.
+    /// It takes as long as the disk does.
+    #[allow(dead_code, reason = "for who watches the memory of the process")]
+    fn spill_to(&self, target: u64);
 
     /// The value, if it is here.
     fn get(&self, value: ValueId) -> Option<Stored>;
@@ -60,56 +88,38 @@ pub(crate) trait ValueStore: Send + Sync {
     }
 
     /// Holds from now on what a client has written into the area of the node, or left there under the names of workers
-    /// that are gone. What there is no room for is removed.
+    /// that are gone, whether or not there is room for it: see [`settle`](Self::settle).
     ///
     /// # Errors
-    /// [`TaskError::StoreFull`] if that would be more than may be held, [`TaskError::NotWritten`] if it is not there, or
-    /// another one if it cannot be kept.
+    /// [`TaskError::NotWritten`] if it is not there, or another one if it cannot be kept; then it is removed.
     fn adopt(&self, _orphan: &Orphan) -> Result<(), TaskError> {
         Err(TaskError::NotWritten)
+    }
+
+    /// Makes the room that an adopted value has taken. It takes long if others must be moved away for it.
+    ///
+    /// # Errors
+    /// [`TaskError::StoreFull`] if there is none; then the value is removed.
+    fn settle(&self, _adopted: ValueId) -> Result<(), TaskError> {
+        Ok(())
     }
 
     /// Removes from the area of the node what a client that is gone has written there.
     fn clear_away(&self, _job: JobId) {}
 }
 
-/// How much is held of what may be.
-#[derive(Debug)]
-struct Room {
-    /// Bytes of all values, counted before they are inserted and until after they are removed.
-    held: AtomicU64,
-    limit: u64,
-}
+/// A value that comes in pieces. Dropping it before it is whole leaves nothing and gives the room back.
+pub(crate) trait Incoming: Send + Sync {
+    /// Writes slices one behind the other, from this place of the value on: in any order, several threads at a time.
+    ///
+    /// # Errors
+    /// If they are not within the value or cannot be written.
+    fn write_at(&self, offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), TaskError>;
 
-impl Room {
-    const fn new(limit: u64) -> Self {
-        Self { held: AtomicU64::new(0), limit }
-    }
-
-    /// Makes room for a value. Copies can be had again, so they must leave half of the room to results.
-    fn reserve(&self, size: u64, origin: Origin) -> Result<(), TaskError> {
-        self.reserve_within(size, if origin == Origin::Copied { self.limit / 2 } else { self.limit })
-    }
-
-    fn reserve_within(&self, size: u64, limit: u64) -> Result<(), TaskError> {
-        let add = |held: u64| held.checked_add(size).filter(|sum| *sum <= limit);
-        match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            Ok(_) => Ok(()),
-            Err(held) => Err(TaskError::StoreFull { size, held, limit }),
-        }
-    }
-
-    /// Counts what is here whether or not there is room for it.
-    fn take(&self, size: u64) {
-        self.held.fetch_add(size, Ordering::Relaxed);
-    }
-
-    fn release(&self, size: u64) {
-        self.held.fetch_sub(size, Ordering::Relaxed);
-    }
-
-    #[cfg(test)]
-    fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
-    }
+    /// Keeps the value, all of which must have been written. Which one stays if there is one already is said at
+    /// [`ValueStore::put`]; what was written is returned in either case.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn finish(self: Box<Self>) -> Result<Output, TaskError>;
 }

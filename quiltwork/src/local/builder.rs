@@ -2,7 +2,7 @@
 use super::LocalCluster;
 use super::machine;
 use super::output::WorkerLog;
-use super::shared_memory;
+use super::shared_memory::{self, StorePlan};
 use crate::error::{Error, Problem, Result};
 use crate::init;
 use crate::size::ByteSize;
@@ -24,6 +24,8 @@ pub struct LocalClusterBuilder {
     value_limit: Option<Result<u64>>,
     store_limit: Option<Result<u64>>,
     shared_memory: PathBuf,
+    spill: Option<PathBuf>,
+    spill_limit: Option<Result<u64>>,
     nodes: usize,
     named: Vec<NamedResource>,
     log: WorkerLog,
@@ -38,8 +40,7 @@ pub(super) struct Plan {
     pub(super) slots: u32,
     pub(super) memory: u64,
     pub(super) value_limit: Option<u64>,
-    pub(super) store_limit: Option<u64>,
-    pub(super) shared_memory: PathBuf,
+    pub(super) store: StorePlan,
     pub(super) nodes: usize,
     pub(super) named: Box<[NamedResource]>,
     pub(super) log: WorkerLog,
@@ -57,6 +58,8 @@ impl LocalClusterBuilder {
             value_limit: None,
             store_limit: None,
             shared_memory: PathBuf::from(shared_memory::USUAL_PLACE),
+            spill: None,
+            spill_limit: None,
             nodes: 1,
             named: Vec::new(),
             log: WorkerLog::default(),
@@ -87,10 +90,11 @@ impl LocalClusterBuilder {
         Self { value_limit: Some(limit.in_bytes()), ..self }
     }
 
-    /// How many bytes of values the cluster may hold, in text or bytes as for [`memory_limit`](Self::memory_limit); each
-    /// worker may hold an equal share, and no more than its memory limit. Default: half of the shared memory that is free.
+    /// How many bytes of values the cluster may hold in shared memory, in text or bytes as for
+    /// [`memory_limit`](Self::memory_limit); each worker may hold an equal share, and no more than 60 % of its memory
+    /// limit. Default: half of the shared memory that is free.
     ///
-    /// A task whose result finds no room fails with [`FailureKind::StoreFull`](crate::FailureKind); all others go on.
+    /// Beyond that, values move to disk ([`spill`](Self::spill)).
     pub fn store_limit(self, limit: impl ByteSize) -> Self {
         Self { store_limit: Some(limit.in_bytes()), ..self }
     }
@@ -101,6 +105,23 @@ impl LocalClusterBuilder {
     /// a line on standard error says so.
     pub fn shared_memory(self, place: impl Into<PathBuf>) -> Self {
         Self { shared_memory: place.into(), ..self }
+    }
+
+    /// An existing folder, on a disk, for values that do not fit into shared memory: those that were used least lately
+    /// move there, and tasks read them as if nothing had happened. Default: the folder for temporary files
+    /// (`TMPDIR`), or `/var/tmp` if that lies in memory itself.
+    pub fn spill(self, place: impl Into<PathBuf>) -> Self {
+        Self { spill: Some(place.into()), ..self }
+    }
+
+    /// How many bytes of values the cluster may hold on disk, in text or bytes as for
+    /// [`memory_limit`](Self::memory_limit); each worker may hold an equal share. With 0 nothing is spilled. Default:
+    /// half of what is free there.
+    ///
+    /// A task whose result finds no room, neither in memory nor on disk, fails with
+    /// [`FailureKind::StoreFull`](crate::FailureKind); all others go on.
+    pub fn spill_limit(self, limit: impl ByteSize) -> Self {
+        Self { spill_limit: Some(limit.in_bytes()), ..self }
     }
 
     /// Lets the workers act as if they were on so many machines: they are dealt out in turn, and values travel over the
@@ -185,8 +206,12 @@ impl LocalClusterBuilder {
             slots: u32::try_from(self.slots).expect("it is at most 1024"),
             memory: memory_of_each(self.memory_limit, workers)?,
             value_limit: self.value_limit.transpose()?,
-            store_limit: self.store_limit.transpose()?,
-            shared_memory: self.shared_memory,
+            store: StorePlan {
+                memory: self.shared_memory,
+                memory_limit: self.store_limit.transpose()?,
+                disk: self.spill,
+                disk_limit: self.spill_limit.transpose()?,
+            },
             nodes: self.nodes,
             named: named_resources(self.named)?,
             log: prepared(self.log)?,
@@ -262,6 +287,7 @@ mod tests {
             (builder().memory_limit(0), "memory limit of 0"),
             (builder().value_limit("-1"), "`-1`"),
             (builder().store_limit("full"), "`full`"),
+            (builder().spill_limit("all"), "`all`"),
             (builder().workers(2).nodes(3), "3 nodes for 2 workers"),
             (builder().nodes(0), "0 nodes"),
             (builder().resource("", 1), "needs a name"),

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How much of a worker's memory its values may fill: the rest is for its tasks.
+const STORE_PERCENT: u64 = 60;
 /// How long the asked number of workers may take to join. A start takes tens of milliseconds; a machine that is
 /// swapping takes seconds.
 const JOIN_LIMIT: Duration = Duration::from_secs(30);
@@ -40,7 +42,7 @@ impl Crew {
     pub(super) fn launch(plan: &Plan) -> Result<Self> {
         let authority = Authority::new().map_err(cannot_start)?;
         let master = start_master(&authority, plan)?;
-        let memory = SharedMemory::found(&plan.shared_memory, plan.nodes, plan.store_limit).map_err(cannot_start)?;
+        let memory = SharedMemory::found(&plan.store, plan.nodes).map_err(cannot_start)?;
         let ticket = Ticket {
             master: master.address(),
             identity: authority.issue(Role::Client).map_err(cannot_start)?,
@@ -123,6 +125,7 @@ impl Drop for Crew {
 /// How the workers of each node are started.
 fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &Ticket) -> Result<Vec<Arc<Recipe>>> {
     let identity = authority.issue(Role::Worker).map_err(cannot_start)?;
+    let share = memory.share(plan.workers);
     let nodes = (0..plan.nodes).map(|node| {
         let area = memory.area_of(node).folder().to_owned();
         let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };
@@ -134,7 +137,8 @@ fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &T
             memory: plan.memory,
             named: plan.named.clone(),
             area,
-            area_share: memory.share(plan.workers).min(plan.memory),
+            area_share: share.memory.min(plan.memory / 100 * STORE_PERCENT),
+            spill_share: share.disk,
         };
         let frame = kit.to_frame().map_err(cannot_start)?;
         Ok(Arc::new(Recipe::new(plan.program.clone(), frame, plan.log.clone())))

@@ -95,8 +95,10 @@ pub(crate) struct StartKit {
     pub(crate) named: Box<[NamedResource]>,
     /// The area of its node.
     pub(crate) area: PathBuf,
-    /// Bytes of values it may hold there.
+    /// Bytes of values it may hold there in memory.
     pub(crate) area_share: u64,
+    /// Bytes of values it may hold on disk.
+    pub(crate) spill_share: u64,
 }
 
 impl StartKit {
@@ -140,6 +142,7 @@ mod tests {
             named: Box::new([NamedResource { name: "gpu".into(), amount: 2 }]),
             area: "/dev/shm/x".into(),
             area_share: 5,
+            spill_share: 6,
         }
     }
 

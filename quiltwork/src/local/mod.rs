@@ -5,6 +5,7 @@
 //! supervisor's thread ends, and they kill themselves when the pipe their start kit came through is closed.
 mod builder;
 mod crew;
+mod folder;
 pub(crate) mod kit;
 mod machine;
 mod master;

@@ -15,12 +15,14 @@ const LARGE: usize = 100_000;
 
 fn area() -> (tempfile::TempDir, Area) {
     let folder = tempfile::tempdir().unwrap();
-    let area = Area::create(&folder.path().join("area")).unwrap();
+    let area = Area::create(&folder.path().join("area"), None).unwrap();
     (folder, area)
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let files = files.filter(|file| file.file_type().unwrap().is_file());
+    let files = files.map(|file| file.file_name().into_string().unwrap());
     let mut names: Vec<_> = files.collect();
     names.sort_unstable();
     names
@@ -67,7 +69,7 @@ fn adopted() -> End {
 #[test]
 fn whoever_writes_faster_than_workers_adopt_has_to_wait() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-    let area = Area::create(&folder.path().join("area")).unwrap();
+    let area = Area::create(&folder.path().join("area"), None).unwrap();
     let mut master = FakeMaster::on_node_of(Some(area.folder()));
     let client = master.client();
     let blob = Blob::from(vec![0; 130 << 20]);
@@ -91,7 +93,7 @@ fn where_the_area_cannot_be_written_values_are_sent() {
     let (_folder, area) = area();
     let mut master = FakeMaster::on_node_of(Some(area.folder()));
     let client = master.client();
-    fs::remove_dir(area.folder()).unwrap();
+    fs::remove_dir_all(area.folder()).unwrap();
     let handle = client.put(&Blob::from(vec![7; LARGE])).unwrap();
     assert!(matches!(master.hear().0, ClientToMaster::Put { written: false, .. }));
     assert_eq!(master.take_upload().1.len(), LARGE);

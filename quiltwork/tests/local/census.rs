@@ -2,7 +2,7 @@
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A hang guard for what happens by itself soon.
@@ -48,11 +48,10 @@ pub(crate) fn no_child_is_left() -> Result<()> {
 
 /// Fails if something of a cluster is left: processes, threads, or an area of values that was not there before. Areas of
 /// others may come and go meanwhile.
-pub(crate) fn nothing_is_left(areas_before: &BTreeSet<String>) -> Result<()> {
+pub(crate) fn nothing_is_left(areas_before: &BTreeSet<PathBuf>) -> Result<()> {
     no_child_is_left()?;
-    let own = format!("quiltwork-{}-", nix::unistd::Uid::effective());
-    let folders = areas().into_iter().filter(|name| name.starts_with(&own) && !areas_before.contains(name));
-    let left: Vec<String> = folders.filter(|name| is_unlocked(&Path::new("/dev/shm").join(name))).collect();
+    let new = areas().into_iter().filter(|folder| !areas_before.contains(folder));
+    let left: Vec<PathBuf> = new.filter(|folder| is_unlocked(folder)).collect();
     ensure!(left.is_empty(), "these areas are left: {left:?}");
     Ok(())
 }
@@ -88,9 +87,16 @@ pub(crate) fn udp_sockets() -> BTreeSet<String> {
     rows.filter_map(|row| row.split_whitespace().nth(9).map(str::to_owned)).collect()
 }
 
-/// The areas of values of all clusters of this machine.
-pub(crate) fn areas() -> BTreeSet<String> {
-    files_in(Path::new("/dev/shm")).into_iter().filter(|name| name.starts_with("quiltwork-")).collect()
+/// The folders with values of this user's clusters, in memory and on disk.
+pub(crate) fn areas() -> BTreeSet<PathBuf> {
+    let temporary = std::env::temp_dir();
+    [Path::new("/dev/shm"), &temporary].into_iter().flat_map(areas_in).collect()
+}
+
+/// Those of them that are in this place.
+pub(crate) fn areas_in(place: &Path) -> Vec<PathBuf> {
+    let own = format!("quiltwork-{}-", nix::unistd::Uid::effective());
+    files_in(place).iter().filter(|name| name.starts_with(&own)).map(|name| place.join(name)).collect()
 }
 
 /// The names in a folder.

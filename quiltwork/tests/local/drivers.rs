@@ -1,11 +1,13 @@
 //! Programs that start a cluster and then come to their end in one way or another.
-use crate::census::{all_end, areas, children_of, files_in, sockets_of, udp_sockets, until};
-use crate::tasks::{double, sleep_long};
+use crate::census::{all_end, areas, areas_in, children_of, files_in, sockets_of, udp_sockets, until};
+use crate::spill::fill_disk;
+use crate::tasks::{double, numbers, sleep_long};
 use anyhow::{Context, Result, ensure};
 use quiltwork::prelude::*;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use tempfile::TempDir;
 
@@ -19,6 +21,9 @@ pub(crate) const EXITING: &str = "driver:exiting";
 pub(crate) const PANICKING: &str = "driver:panicking";
 /// A driver that runs one task and says its result.
 pub(crate) const SHORT: &str = "driver:short";
+
+/// A driver that makes values until its disk is full, with the folder for them as its argument.
+pub(crate) const FULL_DISK: &str = "driver:full-disk";
 
 /// A driver that finds no shared memory.
 pub(crate) const WITHOUT_MEMORY: &str = "driver:without-memory";
@@ -45,6 +50,7 @@ pub(crate) fn run(role: &str) -> Option<ExitCode> {
             println!("{}", cluster.client().submit(double(21)).wait().expect("it runs"));
             return Some(ExitCode::SUCCESS);
         }
+        FULL_DISK => return Some(fill_disk()),
         WITHOUT_MEMORY => {
             let builder = LocalCluster::builder().workers(1).shared_memory("/proc");
             drop(builder.start_blocking().expect("it starts"));
@@ -52,7 +58,9 @@ pub(crate) fn run(role: &str) -> Option<ExitCode> {
         }
         _ => return None,
     };
-    let cluster = LocalCluster::builder().workers(2).start_blocking().expect("it starts");
+    let cluster = LocalCluster::builder().workers(2).store_limit("2MiB").start_blocking().expect("it starts");
+    let spilled = cluster.client().map([1 << 20; 4], numbers);
+    spilled.iter().for_each(|made| drop(made.wait().expect("there is room on disk")));
     let _running = cluster.client().map(0..2, sleep_long);
     let pids: Vec<String> = cluster.worker_pids().iter().map(u32::to_string).collect();
     println!("{}", pids.join(" "));
@@ -71,7 +79,7 @@ pub(crate) struct Driver {
     /// Where it runs and keeps its temporary files.
     folder: TempDir,
     /// The areas there were before.
-    areas: BTreeSet<String>,
+    areas: BTreeSet<PathBuf>,
 }
 
 impl Driver {
@@ -97,6 +105,8 @@ impl Driver {
         self.sockets = self.workers.iter().chain([&self.pid()]).flat_map(|pid| sockets_of(*pid)).collect();
         let sockets = &self.sockets;
         ensure!(!areas().is_subset(&self.areas), "the census does not see its area");
+        let spilled = areas_in(self.folder.path()).iter().flat_map(|folder| files_in(&folder.join("0"))).count();
+        ensure!(spilled > 0, "the census does not see what it has spilled");
         ensure!(sockets.len() >= 4, "a master, a client and two workers have a socket each, not {sockets:?}");
         Ok(())
     }
@@ -111,10 +121,11 @@ impl Driver {
         children_of(self.pid()).into_iter().filter(|pid| !self.workers.contains(pid)).collect()
     }
 
-    /// Waits for its end and that of its workers.
-    pub(crate) fn ends(mut self) -> Result<()> {
+    /// Waits for its end and that of its workers, and says what it has left on disk.
+    pub(crate) fn ends(&mut self) -> Result<Vec<PathBuf>> {
         self.process.wait()?;
-        all_end(&self.workers)
+        all_end(&self.workers)?;
+        Ok(areas_in(self.folder.path()))
     }
 
     /// Waits for its end and that of its workers, and takes the census: no socket, no file, no shared memory.

@@ -6,6 +6,7 @@ mod copies;
 mod drivers;
 mod endings;
 mod losses;
+mod spill;
 mod starts;
 mod store;
 mod tasks;
@@ -33,8 +34,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each test counts the processes and threads of this process; another one beside it would be counted too.
     arguments.test_threads = Some(1);
-    let trials =
-        [starts::trials(), losses::trials(), store::trials(), uploads::trials(), copies::trials(), endings::trials()];
+    let values =
+        [store::trials(), spill::trials(), uploads::trials(), copies::trials()].into_iter().flatten().collect();
+    let trials = [starts::trials(), losses::trials(), values, endings::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

@@ -1,15 +1,27 @@
 //! A store in the worker's own memory, for a worker without a node's area: values are kept as they came.
-use super::{Origin, Room, Stored, ValueStore};
-use crate::failure::TaskError;
+use super::room::{Counted, Room};
+use super::{Incoming, Origin, Stored, ValueStore};
+use crate::arguments::Output;
+use crate::copies::note_copy;
+use crate::failure::{FullPlace, TaskError};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use quiltwork_types::{AttemptId, ValueId};
+use quiltwork_types::{AttemptId, Encoding, ValueId};
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A store in this process's own memory.
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
-    values: DashMap<ValueId, Stored>,
+    values: DashMap<ValueId, Held>,
     room: Room,
+}
+
+/// A value and the room it takes.
+#[derive(Debug)]
+struct Held {
+    stored: Stored,
+    _counted: Counted,
 }
 
 impl MemoryStore {
@@ -18,54 +30,105 @@ impl MemoryStore {
         Self { values: DashMap::new(), room: Room::new(limit) }
     }
 
-    fn release(&self, stored: &Stored) {
-        self.room.release(size_of(stored));
+    fn reserve(&self, size: u64, origin: Origin) -> Result<Counted, TaskError> {
+        match origin {
+            Origin::Made(_) => self.room.reserve(size),
+            Origin::Copied => self.room.reserve_copy(size),
+        }
+        .ok_or_else(|| {
+            let (held, limit) = (self.room.held(), self.room.limit());
+            let own_memory = FullPlace { folder: None, held, limit, is_used_up: false };
+            TaskError::StoreFull { size, places: vec![own_memory] }
+        })
+    }
+
+    fn enter(&self, value: ValueId, stored: Stored, counted: Counted) {
+        match self.values.entry(value) {
+            Entry::Occupied(_) if stored.origin != Origin::Copied => {}
+            entry => drop(entry.insert(Held { stored, _counted: counted })),
+        }
     }
 }
 
 impl ValueStore for MemoryStore {
     fn put(&self, value: ValueId, stored: Stored) -> Result<(), TaskError> {
-        self.room.reserve(size_of(&stored), stored.origin)?;
-        let left_over = match self.values.entry(value) {
-            Entry::Vacant(entry) => {
-                entry.insert(stored);
-                return Ok(());
-            }
-            Entry::Occupied(mut entry) if stored.origin == Origin::Copied => entry.insert(stored),
-            Entry::Occupied(_) => stored,
-        };
-        self.release(&left_over);
+        let counted = self.reserve(stored.output.bytes.len() as u64, stored.origin)?;
+        self.enter(value, stored, counted);
         Ok(())
     }
 
+    fn begin(
+        self: Arc<Self>,
+        value: ValueId,
+        origin: Origin,
+        encoding: Encoding,
+        size: u64,
+    ) -> Result<Box<dyn Incoming>, TaskError> {
+        let counted = self.reserve(size, origin)?;
+        let size = usize::try_from(size).expect("there is room for it in memory");
+        Ok(Box::new(Buffer { store: self, value, origin, encoding, bytes: Mutex::new(vec![0; size]), counted }))
+    }
+
+    fn in_memory(&self) -> u64 {
+        self.room.held()
+    }
+
+    /// There is nowhere to move it.
+    fn spill_to(&self, _target: u64) {}
+
     fn get(&self, value: ValueId) -> Option<Stored> {
-        self.values.get(&value).map(|stored| stored.clone())
+        self.values.get(&value).map(|held| held.stored.clone())
     }
 
     fn remove(&self, value: ValueId) {
-        if let Some((_, stored)) = self.values.remove(&value) {
-            self.release(&stored);
-        }
+        self.values.remove(&value);
     }
 
     fn remove_made_by(&self, attempt: AttemptId) {
-        let made_by = |_: &ValueId, stored: &Stored| stored.origin == Origin::Made(attempt);
-        if let Some((_, stored)) = self.values.remove_if(&ValueId::of(attempt.task), made_by) {
-            self.release(&stored);
-        }
+        let made_by = |_: &ValueId, held: &Held| held.stored.origin == Origin::Made(attempt);
+        self.values.remove_if(&ValueId::of(attempt.task), made_by);
     }
 }
 
-fn size_of(stored: &Stored) -> u64 {
-    stored.output.bytes.len() as u64
+/// A value that comes in pieces.
+struct Buffer {
+    store: Arc<MemoryStore>,
+    value: ValueId,
+    origin: Origin,
+    encoding: Encoding,
+    bytes: Mutex<Vec<u8>>,
+    counted: Counted,
+}
+
+impl Incoming for Buffer {
+    fn write_at(&self, offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), TaskError> {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rest = usize::try_from(offset).ok().and_then(|offset| bytes.get_mut(offset..)).unwrap_or_default();
+        for slice in slices {
+            let Some((place, behind)) = rest.split_at_mut_checked(slice.len()) else {
+                let message = "more bytes than the value has";
+                return Err(TaskError::StoreBroken(io::Error::new(ErrorKind::InvalidInput, message)));
+            };
+            place.copy_from_slice(slice);
+            note_copy(slice.len());
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Output, TaskError> {
+        let bytes = self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let output = Output { encoding: self.encoding, bytes: bytes.into() };
+        self.store.enter(self.value, Stored { origin: self.origin, output: output.clone() }, self.counted);
+        Ok(output)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::Output;
     use bytes::Bytes;
-    use quiltwork_types::{Encoding, JobId, TaskId};
+    use quiltwork_types::{JobId, TaskId};
 
     fn value(index: u32) -> ValueId {
         ValueId::of(TaskId { job: JobId(1), index })
@@ -89,7 +152,10 @@ mod tests {
         let store = MemoryStore::new(100);
         put(&store, 1, made(1, 1), 60).unwrap();
         let error = put(&store, 2, made(2, 1), 41).unwrap_err();
-        assert!(matches!(error, TaskError::StoreFull { size: 41, held: 60, limit: 100 }), "{error}");
+        assert!(
+            error.to_string().contains("has 41 bytes") && error.to_string().contains("60 of at most 100"),
+            "{error}"
+        );
         assert!(store.get(value(2)).is_none());
         put(&store, 2, made(2, 1), 40).unwrap();
         store.remove(value(1));
@@ -124,5 +190,21 @@ mod tests {
         put(&store, 1, Origin::Copied, 10).unwrap();
         store.remove_made_by(AttemptId { task: value(1).task, number: 1 });
         assert_eq!((store.get(value(1)).unwrap().origin, held(&store)), (Origin::Copied, 10));
+    }
+
+    #[test]
+    fn a_value_comes_in_pieces_and_one_that_does_not_end_leaves_nothing() {
+        let store = Arc::new(MemoryStore::new(100));
+        let begin = || Arc::clone(&store).begin(value(1), made(1, 1), Encoding::Raw, 6).unwrap();
+        let incoming = begin();
+        incoming.write_at(3, &mut [IoSlice::new(b"d"), IoSlice::new(b"ef")]).unwrap();
+        assert!(store.get(value(1)).is_none() && incoming.write_at(4, &mut [IoSlice::new(b"xyz")]).is_err());
+        drop(incoming);
+        assert_eq!(held(&store), 0);
+        let incoming = begin();
+        incoming.write_at(3, &mut [IoSlice::new(b"def")]).unwrap();
+        incoming.write_at(0, &mut [IoSlice::new(b"abc")]).unwrap();
+        assert_eq!(incoming.finish().unwrap().bytes, "abcdef");
+        assert_eq!((&store.get(value(1)).unwrap().output.bytes[..], held(&store)), (&b"abcdef"[..], 6));
     }
 }
