@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! /dev/shm/…/0/<job>-<task>-<output>.w<worker>     in memory
-//! /dev/shm/…/0/<job>-<task>-<output>.c<job>        of the job's client, to be made a worker's
+//! /dev/shm/…/0/<job>-<task>-<output>.c<job>        of the job's client, to be made a worker's; may be on disk as well
 //! /dev/shm/…/0/spare/                              files whose values are gone, for others
 //! /dev/shm/…/0/disk                                a link to the folder on disk, if there is one
 //!     /tmp/…/0/<job>-<task>-<output>.w<worker>     on disk

@@ -12,7 +12,7 @@ use crate::registry::registry_hash;
 use crate::serving::Serving;
 use crate::store::{MemoryStore, NodeStore, ValueStore};
 use bytes::Bytes;
-use quiltwork_protocol::master_to_worker::Assignment;
+use quiltwork_protocol::master_to_worker::{Assignment, Orphan};
 use quiltwork_protocol::{BUILD, Hello, MasterToWorker, Parcel, Purpose, VersionRange, Welcome, WorkerToMaster, You};
 use quiltwork_transport::{Connection, Endpoint, Link, LinkReceiver, LinkSender, Role, join};
 use quiltwork_types::{AttemptId, FunctionId, Resources, WorkerId};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 /// How long running tasks are waited for when the session ends. They cannot be stopped; the end of the process ends
@@ -257,16 +257,29 @@ impl Session {
                 }
             }
             MasterToWorker::Adopt { values } => {
-                values.iter().for_each(|orphan| match self.store.adopt(orphan) {
-                    Ok(()) => self.desk.on_copied(orphan.value),
-                    Err(error) => self.desk.on_not_adopted(orphan.value, error),
-                });
+                values.iter().for_each(|orphan| self.on_adoption(orphan));
                 self.stirred.notify_one();
             }
             MasterToWorker::ClearAway { jobs } => jobs.into_iter().for_each(|job| self.store.clear_away(job)),
             MasterToWorker::Shutdown => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Here and now, before anything else is said that clears files away. The room for it may have to be made.
+    fn on_adoption(&self, orphan: &Orphan) {
+        let value = orphan.value;
+        let adopted = self.store.adopt(orphan);
+        let (store, desk) = (Arc::clone(&self.store), Arc::clone(&self.desk));
+        let settle = move || match adopted.and_then(|()| store.settle(value)) {
+            Ok(()) => desk.on_copied(value),
+            Err(error) => desk.on_not_adopted(value, error),
+        };
+        if self.store.has_room(0) {
+            settle();
+        } else {
+            drop(spawn_blocking(settle));
+        }
     }
 
     fn on_dispatch(&mut self, assignments: Vec<Assignment>, payloads: Vec<Bytes>) -> Result<(), WorkerError> {

@@ -92,13 +92,20 @@ pub(crate) trait ValueStore: Send + Sync {
     }
 
     /// Holds from now on what a client has written into the area of the node, or left there under the names of workers
-    /// that are gone. What there is no room for is removed.
+    /// that are gone, whether or not there is room for it: see [`settle`](Self::settle).
     ///
     /// # Errors
-    /// [`TaskError::StoreFull`] if that would be more than may be held, [`TaskError::NotWritten`] if it is not there, or
-    /// another one if it cannot be kept.
+    /// [`TaskError::NotWritten`] if it is not there, or another one if it cannot be kept; then it is removed.
     fn adopt(&self, _orphan: &Orphan) -> Result<(), TaskError> {
         Err(TaskError::NotWritten)
+    }
+
+    /// Makes the room that an adopted value has taken. It takes long if others must be moved away for it.
+    ///
+    /// # Errors
+    /// [`TaskError::StoreFull`] if there is none; then the value is removed.
+    fn settle(&self, _adopted: ValueId) -> Result<(), TaskError> {
+        Ok(())
     }
 
     /// Removes from the area of the node what a client that is gone has written there.

@@ -37,12 +37,13 @@ impl Cargo {
     }
 
     /// Announces the value under its number and has it sent if it is not there yet.
-    pub(super) fn announce(mut self, shared: &Shared, task: TaskId) -> Result<()> {
-        if let Some(Err(error)) = self.written.as_mut().map(|written| written.seal(ValueId::of(task))) {
-            tracing::debug!(%error, "a value cannot be named in the node's area");
-            self.written = None;
-        }
+    pub(super) fn announce(self, shared: &Shared, task: TaskId) -> Result<()> {
         let Self { encoding, bytes, written } = self;
+        let named = written.map(|written| written.seal(ValueId::of(task))).transpose();
+        let written = named.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a value cannot be named in the node's area");
+            None
+        });
         let (size, is_written) = (bytes.len() as u64, written.is_some());
         if is_written {
             shared.expect_adoption(task, bytes.len());

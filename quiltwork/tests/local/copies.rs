@@ -144,7 +144,7 @@ async fn scattered() -> Result<()> {
 }
 
 async fn no_room() -> Result<()> {
-    let cluster = LocalCluster::builder().workers(2).nodes(2).store_limit("2MiB").start().await?;
+    let cluster = LocalCluster::builder().workers(2).nodes(2).store_limit("2MiB").spill_limit(0).start().await?;
     let client = cluster.client();
     let others: Vec<_> =
         cluster.workers().iter().map(|w| client.submit(numbers(900_000).on_worker(w.worker))).collect();

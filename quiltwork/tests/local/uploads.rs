@@ -6,13 +6,15 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use quiltwork::prelude::*;
 use quiltwork::{Blob, ErrorKind, FailureKind, Ticket};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("what_is_put_is_copied_once_and_read_in_place", read_in_place),
         trial("what_is_put_survives_the_worker_that_holds_it", one_killed),
         trial("what_is_put_survives_all_workers_of_its_node", all_killed),
+        trial("what_is_put_beyond_the_memory_goes_to_disk", beyond_memory),
         trial("a_put_without_room_fails_with_what_needs_it_and_nothing_else", full),
         trial("what_a_client_has_put_goes_with_it", client_gone),
     ]
@@ -24,6 +26,11 @@ const LARGE: usize = 100_000_000;
 fn numbers(bytes: usize) -> (Blob, u64) {
     let numbers: Vec<u64> = (0..bytes as u64 / 8).collect();
     (Blob::from_slice_of(&numbers), numbers.iter().sum())
+}
+
+/// The names of the files of values in an area.
+fn values_in(area: &Path) -> BTreeSet<String> {
+    files_in(area).into_iter().filter(|name| name.contains('.')).collect()
 }
 
 fn area_of(cluster: &LocalCluster) -> Result<PathBuf> {
@@ -85,8 +92,20 @@ async fn all_killed() -> Result<()> {
     Ok(())
 }
 
-async fn full() -> Result<()> {
+async fn beyond_memory() -> Result<()> {
     let cluster = LocalCluster::builder().workers(2).store_limit("8MiB").start().await?;
+    let client = cluster.client();
+    let (blob, expected) = numbers(3 << 20);
+    let handles = (0..8).map(|_| client.put(&blob)).collect::<quiltwork::Result<Vec<_>>>()?;
+    for handle in &handles {
+        ensure!(client.submit(sum_in_place(handle)).await?.0 == expected);
+        ensure!(handle.await? == blob);
+    }
+    Ok(())
+}
+
+async fn full() -> Result<()> {
+    let cluster = LocalCluster::builder().workers(2).store_limit("8MiB").spill_limit(0).start().await?;
     let client = cluster.client();
     let (blob, _) = numbers(8 << 20);
     let shared = client.put(&blob)?;
@@ -97,7 +116,7 @@ async fn full() -> Result<()> {
     }
     ensure!(client.submit(double(4)).await? == 8);
     let area = area_of(&cluster)?;
-    ensure!(files_in(&area).is_empty(), "{:?} are left", files_in(&area));
+    ensure!(values_in(&area).is_empty(), "{:?} are left", values_in(&area));
     for _ in 0..20 {
         let (blob, expected) = numbers(1 << 20);
         ensure!(client.submit(sum_in_place(client.put(&blob)?)).await?.0 == expected, "what was released makes room");
@@ -112,7 +131,7 @@ async fn client_gone() -> Result<()> {
     let shared = (0..4).map(|_| other.put(&blob)).collect::<quiltwork::Result<Vec<_>>>()?;
     shared[3].ready().await;
     let area = area_of(&cluster)?;
-    ensure!(!files_in(&area).is_empty(), "they are somewhere else");
+    ensure!(!values_in(&area).is_empty(), "they are somewhere else");
     drop((shared, other));
-    until("nothing of it is left", || files_in(&area).is_empty()).await
+    until("nothing of it is left", || values_in(&area).is_empty()).await
 }

@@ -130,10 +130,12 @@ pub(super) fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> 
     }
 }
 
-fn name(value: ValueId, holder: WorkerId) -> String {
+/// The name of the file that says `holder` holds the value.
+pub(super) fn name(value: ValueId, holder: WorkerId) -> String {
     format!("{}.w{}", stem(value), holder.0)
 }
 
-fn stem(ValueId { task, output }: ValueId) -> String {
+/// How the names of all files of a value begin.
+pub(super) fn stem(ValueId { task, output }: ValueId) -> String {
     format!("{}-{}-{output}", task.job.0, task.index)
 }

@@ -53,19 +53,19 @@ impl Part {
 
     /// Gives it the name under which others find it; what had that name before is gone.
     pub(super) fn rename(mut self, path: &Path) -> io::Result<()> {
-        self.move_to(path)?;
-        self.leave();
-        Ok(())
-    }
-
-    /// Gives it another name, and still removes it when it is dropped.
-    pub(super) fn move_to(&mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
-        path.clone_into(&mut self.path);
+        self.path.clear();
         Ok(())
     }
 
-    /// Lets others decide what becomes of it.
+    /// The same file under a name others look at; dropping it removes it there.
+    pub(super) fn renamed(self, path: PathBuf) -> io::Result<Self> {
+        let place = self.place;
+        self.rename(&path)?;
+        Ok(Self::at(place, path))
+    }
+
+    /// Leaves the file where it is.
     pub(super) fn leave(mut self) {
         self.path.clear();
     }

@@ -52,7 +52,7 @@ impl Area {
         self.take_spare_as(self.memory.unnamed(value, holder), size)
     }
 
-    /// Takes a spare of about this size and gives it this name in memory.
+    /// Takes a spare of about this size and gives it a name nobody looks at.
     pub(super) fn take_spare_as(&self, path: PathBuf, size: u64) -> Option<Spare> {
         if size < SMALLEST_SPARE {
             return None;

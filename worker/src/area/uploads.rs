@@ -5,45 +5,58 @@
 //! <job>-<task>-<output>.c<job>     a sealed value that no worker holds yet
 //! .c<job>.<process>.<n>~           being written
 //! ```
-use super::folder::{Folder, remove, unless_missing};
+use super::folder::{self, remove, stem, unless_missing};
 use super::format::HEADER;
 use super::part::{Draft, Part};
 use super::{Area, Place};
 use quiltwork_types::{Encoding, JobId, ValueId, WorkerId};
 use std::fs;
 use std::io::{self, ErrorKind, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A value in an area that its client has written; dropping it removes it, unless it is left to the workers.
 #[derive(Debug)]
 pub struct Upload {
-    memory: Folder,
-    job: JobId,
+    area: Area,
     part: Part,
 }
 
 impl Area {
-    /// Writes a value of a client's job, whole and sealed, but under no name yet.
+    /// Writes a value of a client's job, whole and sealed, but under no name yet: in memory, or on disk if the machine
+    /// has no memory left.
     ///
     /// # Errors
     /// If there is no room or it cannot be written.
     pub fn write_upload(&self, job: JobId, encoding: Encoding, payload: &[u8]) -> io::Result<Upload> {
-        let size = payload.len() as u64;
-        let unnamed = || {
-            static UPLOADS: AtomicU64 = AtomicU64::new(0);
-            let number = UPLOADS.fetch_add(1, Ordering::Relaxed);
-            self.folder().join(format!("{}.{}.{number}~", suffix(job), std::process::id()))
+        static UPLOADS: AtomicU64 = AtomicU64::new(0);
+        let number = UPLOADS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}.{}.{number}~", suffix(job), std::process::id());
+        let written = self.write_in(Place::Memory, &name, encoding, payload);
+        let part = match written {
+            Err(error) if error.kind() == ErrorKind::StorageFull && self.disk.is_some() => {
+                self.write_in(Place::Disk, &name, encoding, payload)?
+            }
+            written => written?,
         };
-        let spare = self.take_spare_as(unnamed(), size).and_then(|spare| Draft::reuse(spare, encoding, size).ok());
-        let draft = spare.map_or_else(|| Draft::create(Place::Memory, unnamed(), encoding, size), Ok)?;
-        draft.write_at(0, &mut [IoSlice::new(payload)])?;
-        let (part, _) = draft.seal()?.into_parts();
-        Ok(Upload { memory: self.memory.clone(), job, part })
+        Ok(Upload { area: self.clone(), part })
     }
 
-    /// Gives `adopter` a value that is under the name of its client or of one of `formerly`, and says where it is; none
-    /// if it is not there.
+    fn write_in(&self, place: Place, name: &str, encoding: Encoding, payload: &[u8]) -> io::Result<Part> {
+        let path = self.at(place).expect("looked for by the caller").path().join(name);
+        let size = payload.len() as u64;
+        let spare = if place == Place::Memory { self.take_spare_as(path.clone(), size) } else { None };
+        let draft = match spare.map(|spare| Draft::reuse(spare, encoding, size)) {
+            Some(Ok(draft)) => draft,
+            Some(Err(_)) | None => Draft::create(place, path, encoding, size)?,
+        };
+        draft.write_at(0, &mut [IoSlice::new(payload)])?;
+        let (part, _) = draft.seal()?.into_parts();
+        Ok(part)
+    }
+
+    /// Gives `adopter` a value that is under the name of its client or of one of `formerly`. Says where it is; none if
+    /// it is nowhere.
     ///
     /// # Errors
     /// If it has another size, or the system does not rename it.
@@ -54,15 +67,16 @@ impl Area {
         formerly: &[WorkerId],
         adopter: WorkerId,
     ) -> io::Result<Option<Place>> {
-        for (place, path) in self.places_of_orphan(value, formerly) {
-            let Some(metadata) = unless_missing(fs::metadata(&path))? else { continue };
-            if metadata.len() != size + HEADER as u64 {
-                let message = format!("its file has {} bytes, of {size} and a header", metadata.len());
-                return Err(io::Error::new(ErrorKind::InvalidData, message));
-            }
-            let folder = self.at(place).expect("it was found there");
-            if unless_missing(fs::rename(&path, folder.file(value, adopter)))?.is_some() {
-                return Ok(Some(place));
+        for (place, folder) in self.folders() {
+            for path in names_of_orphan(folder.path(), value, formerly) {
+                let Some(metadata) = unless_missing(fs::metadata(&path))? else { continue };
+                if metadata.len() != size + HEADER as u64 {
+                    let message = format!("its file has {} bytes, of {size} and a header", metadata.len());
+                    return Err(io::Error::new(ErrorKind::InvalidData, message));
+                }
+                if unless_missing(fs::rename(&path, folder.file(value, adopter)))?.is_some() {
+                    return Ok(Some(place));
+                }
             }
         }
         Ok(None)
@@ -70,29 +84,25 @@ impl Area {
 
     /// Removes a value nobody is going to adopt.
     pub(crate) fn remove_orphan(&self, value: ValueId, formerly: &[WorkerId]) {
-        for (_, path) in self.places_of_orphan(value, formerly) {
-            remove(&path);
+        for (_, folder) in self.folders() {
+            for path in names_of_orphan(folder.path(), value, formerly) {
+                remove(&path);
+            }
         }
     }
 
     /// Removes everything the client of a job has written, also what it was still writing.
     pub(crate) fn remove_uploads(&self, job: JobId) {
         let (whole, part) = (suffix(job), format!("{}.", suffix(job)));
-        for file in fs::read_dir(self.folder()).into_iter().flatten().flatten() {
-            let name = file.file_name();
-            let name = name.to_string_lossy();
-            if name.ends_with(&whole) || name.starts_with(&part) {
-                remove(&file.path());
+        for (_, folder) in self.folders() {
+            for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let name = file.file_name();
+                let name = name.to_string_lossy();
+                if name.ends_with(&whole) || name.starts_with(&part) {
+                    remove(&file.path());
+                }
             }
         }
-    }
-
-    /// Clients write into memory; what a worker had adopted may have moved to disk.
-    fn places_of_orphan(&self, value: ValueId, formerly: &[WorkerId]) -> impl Iterator<Item = (Place, PathBuf)> {
-        let of_client = (Place::Memory, self.folder().join(name(value)));
-        let of_worker =
-            move |&worker: &WorkerId| self.folders().map(move |(place, folder)| (place, folder.file(value, worker)));
-        std::iter::once(of_client).chain(formerly.iter().flat_map(of_worker))
     }
 }
 
@@ -100,10 +110,12 @@ impl Upload {
     /// Gives it the name under which workers find it. It is still removed when it is dropped.
     ///
     /// # Errors
-    /// If the system does not.
-    pub fn seal(&mut self, value: ValueId) -> io::Result<()> {
-        debug_assert_eq!(value.task.job, self.job, "a client names its own values");
-        self.part.move_to(&self.memory.path().join(name(value)))
+    /// If the system does not; then it is gone.
+    pub fn seal(self, value: ValueId) -> io::Result<Self> {
+        let Self { area, part } = self;
+        let folder = area.at(part.place()).expect("the part is there").path();
+        let part = part.renamed(folder.join(name(value)))?;
+        Ok(Self { area, part })
     }
 
     /// The master was told of it: a worker makes it its own, or removes it.
@@ -112,12 +124,17 @@ impl Upload {
     }
 }
 
+fn names_of_orphan(place: &Path, value: ValueId, formerly: &[WorkerId]) -> impl Iterator<Item = PathBuf> {
+    let workers = formerly.iter().map(move |worker| folder::name(value, *worker));
+    std::iter::once(name(value)).chain(workers).map(|name| place.join(name))
+}
+
 fn suffix(job: JobId) -> String {
     format!(".c{}", job.0)
 }
 
-fn name(ValueId { task, output }: ValueId) -> String {
-    format!("{}-{}-{output}{}", task.job.0, task.index, suffix(task.job))
+fn name(value: ValueId) -> String {
+    format!("{}{}", stem(value), suffix(value.task.job))
 }
 
 #[cfg(test)]
@@ -140,9 +157,7 @@ mod tests {
     }
 
     fn put(area: &Area, job: JobId) {
-        let mut upload = area.write_upload(job, Encoding::Raw, b"four").unwrap();
-        upload.seal(value(job)).unwrap();
-        upload.leave_to_workers();
+        area.write_upload(job, Encoding::Raw, b"four").unwrap().seal(value(job)).unwrap().leave_to_workers();
     }
 
     fn files(area: &Area) -> usize {
@@ -166,9 +181,18 @@ mod tests {
         let (_folder, area) = area();
         put(&area, JOB);
         assert_eq!(area.adopt(value(JOB), 4, &[], WORKER).unwrap(), Some(Place::Memory));
-        assert_eq!(area.adopt(value(JOB), 4, &[WorkerId(9), WORKER], WorkerId(2)).unwrap(), Some(Place::Memory));
+        assert!(area.adopt(value(JOB), 4, &[WorkerId(9), WORKER], WorkerId(2)).unwrap().is_some());
         assert!(area.map(value(JOB), WorkerId(2)).unwrap().is_some());
         assert_eq!(files(&area), 1);
+    }
+
+    #[test]
+    fn what_was_written_to_disk_is_adopted_there() {
+        let (_folder, area) = area();
+        let part = area.write_in(Place::Disk, "part~", Encoding::Raw, b"four").unwrap();
+        Upload { area: area.clone(), part }.seal(value(JOB)).unwrap().leave_to_workers();
+        assert_eq!(area.adopt(value(JOB), 4, &[], WORKER).unwrap(), Some(Place::Disk));
+        assert_eq!(area.map(value(JOB), WORKER).unwrap().unwrap().1, "four");
     }
 
     #[test]
@@ -185,9 +209,7 @@ mod tests {
     fn an_upload_that_the_master_is_not_told_of_leaves_nothing() {
         let (_folder, area) = area();
         drop(area.write_upload(JOB, Encoding::Raw, b"x").unwrap());
-        let mut upload = area.write_upload(JOB, Encoding::Raw, b"x").unwrap();
-        upload.seal(value(JOB)).unwrap();
-        drop(upload);
+        drop(area.write_upload(JOB, Encoding::Raw, b"x").unwrap().seal(value(JOB)).unwrap());
         assert_eq!(files(&area), 0);
     }
 

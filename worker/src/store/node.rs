@@ -1,6 +1,6 @@
 //! A store in the area a node's workers share: it holds files, maps them when somebody reads them, and counts its own.
 //!
-//! Each worker has its share of the node's limits and counts what it made, fetched or inherited. A link to what another
+//! Each worker has its share of the node's limits and counts what it made, fetched, inherited or adopted. A link to what another
 //! worker holds takes no room and is not counted, until that worker is gone. What does not fit into memory any more moves
 //! to disk. There it is mapped anew for each reader: the system keeps its pages as long as it has room for them.
 mod arriving;
@@ -208,24 +208,6 @@ impl NodeStore {
         true
     }
 
-    /// Takes the file of an orphan over. If there is no room for it in memory, it goes to disk like any other value.
-    fn make_own(&self, Orphan { value, size, formerly }: &Orphan) -> Result<(), TaskError> {
-        let counted = self.room_in_memory(*size, Room::reserve);
-        if counted.is_none() && self.disk.as_ref().is_none_or(|disk| !disk.has_room(*size)) {
-            return Err(self.full(*size, None));
-        }
-        let found = self.area.adopt(*value, *size, formerly, self.worker).map_err(TaskError::StoreBroken)?;
-        let claim = match (found.ok_or(TaskError::NotWritten)?, counted) {
-            (Place::Memory, Some(counted)) => Claim::Own { place: Place::Memory, counted },
-            (place, _) => self.take(place, *size),
-        };
-        self.values.insert(*value, self.held(Origin::Copied, claim));
-        if self.memory.held() > self.memory.limit() {
-            self.spill_to(self.memory.limit());
-        }
-        Ok(())
-    }
-
     /// Removes a value and its file if `may_go` says so of it. The index is locked until the file is gone, so that it
     /// is not the file of a later one.
     fn remove_if(&self, value: ValueId, may_go: impl FnOnce(&Held) -> bool) {
@@ -342,15 +324,28 @@ impl ValueStore for NodeStore {
         missing
     }
 
-    fn adopt(&self, orphan: &Orphan) -> Result<(), TaskError> {
-        if self.values.contains_key(&orphan.value) {
+    fn adopt(&self, Orphan { value, size, formerly }: &Orphan) -> Result<(), TaskError> {
+        let Entry::Vacant(entry) = self.values.entry(*value) else { return Ok(()) };
+        let adopted = self.area.adopt(*value, *size, formerly, self.worker).map_err(TaskError::StoreBroken);
+        match adopted.and_then(|found| found.ok_or(TaskError::NotWritten)) {
+            Ok(place) => {
+                entry.insert(self.held(Origin::Copied, self.take(place, *size)));
+                Ok(())
+            }
+            Err(error) => {
+                self.area.remove_orphan(*value, formerly);
+                Err(error)
+            }
+        }
+    }
+
+    fn settle(&self, adopted: ValueId) -> Result<(), TaskError> {
+        if self.make_up_for(adopted) {
             return Ok(());
         }
-        let adopted = self.make_own(orphan);
-        if adopted.is_err() {
-            self.area.remove_orphan(orphan.value, &orphan.formerly);
-        }
-        adopted
+        let size = self.area.size(adopted, self.worker).map_or(0, |(_, size)| size);
+        self.remove(adopted);
+        Err(self.full(size, None))
     }
 
     fn clear_away(&self, job: JobId) {

@@ -61,6 +61,18 @@ impl NodeStore {
         })
     }
 
+    /// Makes the room for a value that is counted already; says whether there is enough.
+    pub(super) fn make_up_for(&self, adopted: ValueId) -> bool {
+        let limit = self.memory.limit();
+        if self.memory.held() > limit {
+            self.spares.clear();
+            let _alone = self.spilling.lock().unwrap_or_else(PoisonError::into_inner);
+            self.spill_down_to(limit);
+        }
+        let is_on_disk = !self.values.get(&adopted).is_some_and(|held| held.is_in_memory());
+        is_on_disk || self.memory.held() <= limit
+    }
+
     /// Spills what was used least lately, until no more than `target` bytes are in memory or nothing goes any more.
     /// The caller holds the lock `spilling`.
     pub(super) fn spill_down_to(&self, target: u64) {

@@ -454,53 +454,52 @@ fn nanoseconds_on_processor() -> u64 {
     state.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// What a client has written into the area.
-fn written(store: &NodeStore, index: u32, payload: &'static [u8]) -> Orphan {
-    let mut upload = store.area.write_upload(JobId(1), Encoding::Raw, payload).unwrap();
-    upload.seal(value(index)).unwrap();
-    upload.leave_to_workers();
-    Orphan { value: value(index), size: payload.len() as u64, formerly: Vec::new() }
+/// Writes value 1 as its client does; what a worker is asked then.
+fn written(store: &NodeStore, payload: &'static [u8]) -> Orphan {
+    let upload = store.area.write_upload(JobId(1), Encoding::Raw, payload).unwrap();
+    upload.seal(value(1)).unwrap().leave_to_workers();
+    Orphan { value: value(1), size: payload.len() as u64, formerly: Vec::new() }
 }
 
 #[test]
 fn an_adopted_value_is_held_like_any_other() {
     let (folder, one, two) = node();
-    let orphan = written(&one, 1, &[7; 60]);
+    let orphan = written(&one, &[7; 60]);
     one.adopt(&orphan).unwrap();
     one.adopt(&orphan).unwrap();
-    assert_eq!((counted(&one).0, read(&one, 1).unwrap()), (60, Bytes::from_static(&[7; 60])));
+    one.settle(value(1)).unwrap();
+    assert_eq!((counted(&one), read(&one, 1).unwrap()), ((60, 0), Bytes::from_static(&[7; 60])));
     assert_eq!(two.share(value(1), ONE).unwrap().bytes.len(), 60);
     let error = two.adopt(&Orphan { value: value(2), ..orphan }).unwrap_err();
     assert!(matches!(error, TaskError::NotWritten), "{error}");
     one.remove(value(1));
     two.remove(value(1));
-    assert_eq!((counted(&one).0, counted(&two).0, files(folder.path())), (0, 0, 0));
+    assert_eq!((counted(&one), counted(&two), files(folder.path())), ((0, 0), (0, 0), 0));
 }
 
 #[test]
-fn what_cannot_be_adopted_is_removed() {
+fn an_adopted_value_without_room_is_removed() {
     let (folder, one, _) = node();
     put(&one, 2, made(2, 1), &[1; 60]).unwrap();
-    let error = one.adopt(&written(&one, 1, &[7; 60])).unwrap_err();
+    one.adopt(&written(&one, &[7; 60])).unwrap();
+    let error = one.settle(value(1)).unwrap_err();
     assert!(matches!(error, TaskError::StoreFull { size: 60, .. }), "{error}");
-    assert_eq!((counted(&one).0, files(folder.path())), (60, 1));
-    written(&one, 1, b"x");
+    assert_eq!((counted(&one), files(folder.path())), ((60, 0), 1));
+    written(&one, b"x");
     one.clear_away(JobId(1));
     assert_eq!(files(folder.path()), 1);
 }
 
 #[test]
-fn adopted_values_go_to_disk_when_memory_is_full() {
-    let (_folder, one, two) = node_with_disk();
-    put(&one, 1, made(1, 1), &[1; 60]).unwrap();
-    one.adopt(&written(&one, 2, &[2; 60])).unwrap();
-    one.adopt(&written(&one, 3, &[3; 150])).unwrap();
-    assert_eq!(places(&one, 1..4), [DISK, DISK, DISK]);
-    assert_eq!((counted(&one), read(&one, 3).unwrap().len()), ((0, 270), 150));
-    let error = one.adopt(&written(&one, 4, &[4; 150])).unwrap_err();
-    assert!(matches!(error, TaskError::StoreFull { size: 150, .. }), "{error}");
-    // Whoever had adopted a value may be gone, and the value on disk.
-    let formerly = vec![ONE];
-    two.adopt(&Orphan { value: value(2), size: 60, formerly }).unwrap();
-    assert_eq!((places(&two, 2..3), read(&two, 2).unwrap()), (vec![DISK], Bytes::from_static(&[2; 60])));
+fn room_for_an_adopted_value_is_made_on_disk() {
+    let (_folder, one, _) = node_with_disk();
+    put(&one, 2, made(2, 1), &[1; 60]).unwrap();
+    one.adopt(&written(&one, &[7; 60])).unwrap();
+    one.settle(value(1)).unwrap();
+    assert_eq!((places(&one, 1..3), counted(&one)), (vec![MEMORY, DISK], (60, 60)));
+    one.remove(value(1));
+    one.adopt(&written(&one, &[7; 200])).unwrap();
+    one.settle(value(1)).unwrap();
+    assert_eq!((places(&one, 1..3), counted(&one)), (vec![DISK, DISK], (0, 260)));
+    assert_eq!(read(&one, 1).unwrap().len(), 200);
 }
