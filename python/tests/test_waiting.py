@@ -7,6 +7,7 @@ import operator
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,21 +149,23 @@ def test_a_task_knows_itself_and_tells_how_far_it_is(client: qw.Client) -> None:
     assert "cancelled" in client.story(future)
 
 
-def spin() -> None:
+def spin(begun: Path) -> None:
+    begun.touch()
     while True:
         pass
 
 
-def wait_for_another() -> None:
-    qw.current_client().submit(time.sleep, 2).result()
+def wait_for_another(begun: Path) -> None:
+    another = qw.current_client().submit(time.sleep, 2)
+    begun.touch()
+    another.result()
 
 
 @pytest.mark.parametrize("work", [spin, wait_for_another])
 def test_a_function_is_ended_where_it_runs_when_its_task_is_cancelled(work: Any, tmp_path: Any) -> None:
     def guarded() -> None:
-        (tmp_path / "begun").touch()
         try:
-            work()
+            work(tmp_path / "begun")
         except qw.errors.Interrupted:
             (tmp_path / "interrupted").touch()
             raise
