@@ -2,7 +2,7 @@
 //! is cancelled it has interrupted.
 use crate::buffers::{Payload, borrow};
 use crate::errors::raised;
-use crate::interrupts::Interrupts;
+use crate::interrupts::{Interrupts, interrupted};
 use crate::layout::pieces;
 use pyo3::prelude::*;
 use quiltwork::TaskContext;
@@ -63,7 +63,13 @@ impl Executor for Interpreter {
         let payloads = arguments.rest().map(payload).collect::<Result<Vec<_>, _>>()?;
         let task = TaskContext::current().expect("functions are run for attempts only");
         Python::attach(|py| {
-            let call = || self.execute.bind(py).call1((function, payloads));
+            let call = || {
+                // It was told before it could be interrupted.
+                if task.is_cancelled() {
+                    return Err(PyErr::from_value(interrupted(py)?.call0()?));
+                }
+                self.execute.bind(py).call1((function, payloads))
+            };
             let returned = self.interrupts.during(py, task.attempt(), call);
             match returned.and_then(|returned| returned.extract()) {
                 Ok(Returned::Made(pickle, buffers)) => {

@@ -59,6 +59,14 @@ impl Interrupts {
     }
 }
 
+/// Raises what this thread's function is to be ended with, if it is due and this thread was not in Python to hear of it.
+/// The interpreter looks for that when it runs code of Python's: so it is raised once, be it here or there.
+pub(crate) fn raise_what_is_due(py: Python<'_>) -> PyResult<()> {
+    static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let nothing = NOTHING.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind))?;
+    nothing.call0(py).map(drop)
+}
+
 /// The exception a function is ended with.
 pub(crate) fn interrupted(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static INTERRUPTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

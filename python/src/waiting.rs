@@ -1,8 +1,7 @@
 //! Waiting for the engine on a thread of Python's: without the interpreter's lock, and with an ear for Ctrl-C.
-use crate::interrupts::interrupted;
+use crate::interrupts::raise_what_is_due;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use quiltwork::TaskContext;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -42,7 +41,7 @@ where
         if let Some(output) = py.detach(|| poll_until(future.as_mut(), &waker, end)) {
             break Ok(Some(output));
         }
-        if let Err(interrupt) = py.check_signals().and_then(|()| check_task(py)) {
+        if let Err(interrupt) = py.check_signals().and_then(|()| raise_what_is_due(py)) {
             break Err(interrupt);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -52,14 +51,6 @@ where
     // Inside a task this may wait until the task has its slot back, which another thread of Python's may hold.
     py.detach(|| drop(future));
     waited
-}
-
-/// Fails if this thread runs a task whose result nobody wants any more.
-fn check_task(py: Python<'_>) -> PyResult<()> {
-    match TaskContext::current() {
-        Some(task) if task.is_cancelled() => Err(PyErr::from_value(interrupted(py)?.call0()?)),
-        _ => Ok(()),
-    }
 }
 
 fn poll_until<F: Future>(mut future: Pin<&mut F>, waker: &Waker, end: Instant) -> Option<F::Output> {
