@@ -2,6 +2,8 @@
 use crate::trial;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use quiltwork::prelude::*;
 use quiltwork::{Client, WorkerInfo};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +105,10 @@ impl<'a> History<'a> {
         let expected = needed(&holders, victims);
         ensure!(expected.contains(lost), "{lost} was held by {victims:?}");
         fs::remove_file(&self.log)?;
+        // All at once: one that goes on while another is dead already may run what is needed, and take it along.
+        for pid in victims {
+            kill(Pid::from_raw(i32::try_from(*pid)?), Signal::SIGSTOP)?;
+        }
         for pid in victims {
             self.cluster.kill_worker(*pid)?;
         }
