@@ -9,7 +9,7 @@ use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
 use quiltwork_protocol::{ClientToMaster, MasterToClient, Parcel};
 use quiltwork_transport::{LinkSender, PushError, WorkerPool};
-use quiltwork_types::{JobId, TaskFailure, TaskId};
+use quiltwork_types::{DenseMap, JobId, TaskFailure, TaskId};
 use quiltwork_worker::Area;
 use std::collections::HashMap;
 use std::fmt;
@@ -83,7 +83,7 @@ impl Drop for Reference {
     fn drop(&mut self) {
         let task = self.cell.task();
         let mut register = self.shared().register();
-        register.cells.remove(&task.index);
+        register.cells.remove(task.index);
         self.shared().end_adoption(task, &mut register);
         drop(register);
         self.shared().errands.release([task]);
@@ -116,7 +116,7 @@ pub(super) struct Shared {
 /// Who waits for news from the master.
 #[derive(Default)]
 pub(super) struct Register {
-    cells: HashMap<u32, Arc<Cell>>,
+    cells: DenseMap<Arc<Cell>>,
     /// What was written into the area and no worker has adopted yet.
     written: HashMap<u32, Written>,
     questions: HashMap<u64, oneshot::Sender<Answer>>,
@@ -165,7 +165,9 @@ impl Shared {
         if let Some(lost) = &register.lost {
             return Err(lost.clone());
         }
-        register.cells.extend(cells.iter().map(|cell| (cell.task().index, Arc::clone(cell))));
+        for cell in cells {
+            register.cells.insert(cell.task().index, Arc::clone(cell));
+        }
         Ok(())
     }
 
@@ -173,7 +175,7 @@ impl Shared {
     pub(super) fn forget(&self, cells: &[Arc<Cell>]) {
         let mut register = self.register();
         for cell in cells {
-            register.cells.remove(&cell.task().index);
+            register.cells.remove(cell.task().index);
         }
     }
 
@@ -312,7 +314,7 @@ impl Shared {
         if task.job != self.job {
             return None;
         }
-        self.register().cells.get(&task.index).cloned()
+        self.register().cells.get(task.index).cloned()
     }
 
     /// The same, of a task whose end is heard.
@@ -322,7 +324,7 @@ impl Shared {
         }
         let mut register = self.register();
         self.end_adoption(task, &mut register);
-        register.cells.get(&task.index).cloned()
+        register.cells.get(task.index).cloned()
     }
 
     /// Poison means nothing here: no change is made in more than one step.

@@ -11,7 +11,7 @@ use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::master_to_client::{Answer, End};
 use quiltwork_scheduler::{InputSource, Outcome, Scheduler};
 use quiltwork_types::{JobId, TaskFailure, TaskId, WorkerId, WorkerInfo};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Holders named to a client: enough to survive a loss without asking again.
 const HOLDERS: usize = 4;
@@ -21,8 +21,8 @@ pub(crate) struct Teller<'a> {
     scheduler: &'a Scheduler,
     payloads: &'a Payloads,
     functions: &'a Functions,
-    workers: &'a HashMap<WorkerId, Seat>,
-    clients: &'a HashMap<JobId, Client>,
+    workers: &'a BTreeMap<WorkerId, Seat>,
+    clients: &'a BTreeMap<JobId, Client>,
 }
 
 impl<'a> Teller<'a> {

@@ -17,7 +17,7 @@ use quiltwork_protocol::master_to_worker::Orphan;
 use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_transport::Connection;
 use quiltwork_types::{AttemptId, JobId, LossReason, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -30,8 +30,8 @@ pub(crate) struct Master {
     pub(crate) scheduler: Scheduler,
     pub(crate) payloads: Payloads,
     pub(crate) functions: Functions,
-    pub(crate) workers: HashMap<WorkerId, Seat>,
-    pub(crate) clients: HashMap<JobId, Client>,
+    pub(crate) workers: BTreeMap<WorkerId, Seat>,
+    pub(crate) clients: BTreeMap<JobId, Client>,
     pub(crate) departed: Departed,
     born: Instant,
     /// Reused from event to event; empty between them.
@@ -99,8 +99,8 @@ impl Master {
             payloads: Payloads::new(config.put_limit),
             config,
             functions: Functions::default(),
-            workers: HashMap::new(),
-            clients: HashMap::new(),
+            workers: BTreeMap::new(),
+            clients: BTreeMap::new(),
             departed: Departed::default(),
             born: Instant::now(),
             actions: Vec::new(),

@@ -9,7 +9,7 @@ use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
 use quiltwork_protocol::{MasterToClient, Parcel, client_to_master::Question};
 use quiltwork_scheduler::Outcome;
 use quiltwork_types::{FailureKind, TaskId, WorkerId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of one delivery, roughly: enough to keep a fast reader busy, little enough to have for every client.
 const DELIVERY_BYTES: usize = 256 * 1024;
@@ -38,7 +38,7 @@ const STALE_ENDS: usize = 4096;
 pub(crate) struct Outbox {
     ends: VecDeque<(TaskId, Outcome)>,
     ends_after_pruning: usize,
-    progress: HashMap<TaskId, (u64, u64)>,
+    progress: BTreeMap<TaskId, (u64, u64)>,
     questions: VecDeque<(u64, Question)>,
     lost_workers: Vec<WorkerId>,
     delivering: bool,

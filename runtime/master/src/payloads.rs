@@ -1,8 +1,8 @@
 //! What the master keeps of tasks beside the scheduler's states: argument bytes, small results, uploads; it decides
 //! nothing and knows no links.
 use bytes::Bytes;
-use quiltwork_types::{Encoding, FunctionId, JobId, TaskId, ValueId};
-use std::collections::HashMap;
+use quiltwork_types::{DenseMap, Encoding, FunctionId, JobId, TaskId, ValueId};
+use std::collections::BTreeMap;
 
 /// Bytes above this keep the buffer they were read into; smaller ones are copied out, so that they do not pin it.
 const COPY_LIMIT: usize = 64 * 1024;
@@ -120,13 +120,13 @@ impl TaskRecord {
 /// The records of one job.
 #[derive(Default)]
 struct JobRecords {
-    tasks: HashMap<u32, TaskRecord>,
+    tasks: DenseMap<TaskRecord>,
     counted: u64,
 }
 
 /// The records of all jobs and the bytes they count for.
 pub(crate) struct Payloads {
-    jobs: HashMap<JobId, JobRecords>,
+    jobs: BTreeMap<JobId, JobRecords>,
     counted: u64,
     limit: u64,
 }
@@ -134,7 +134,7 @@ pub(crate) struct Payloads {
 impl Payloads {
     /// An empty table that takes literals and uploads of up to `limit` bytes.
     pub(crate) fn new(limit: u64) -> Self {
-        Self { jobs: HashMap::new(), counted: 0, limit }
+        Self { jobs: BTreeMap::new(), counted: 0, limit }
     }
 
     /// Makes room for a job.
@@ -156,7 +156,7 @@ impl Payloads {
 
     /// The record of a task, if there is one.
     pub(crate) fn record(&self, task: TaskId) -> Option<&TaskRecord> {
-        self.jobs.get(&task.job)?.tasks.get(&task.index)
+        self.jobs.get(&task.job)?.tasks.get(task.index)
     }
 
     /// Keeps a record. Its job is open and has no record of that number.
@@ -179,7 +179,7 @@ impl Payloads {
     /// Notes what became of a task's value. An upload has the size that was announced.
     pub(crate) fn set_value(&mut self, task: TaskId, value: StoredValue) {
         let Some(records) = self.jobs.get_mut(&task.job) else { return };
-        let Some(record) = records.tasks.get_mut(&task.index) else { return };
+        let Some(record) = records.tasks.get_mut(task.index) else { return };
         let before = record.uploaded_bytes();
         record.value = value;
         let freed = before - record.uploaded_bytes();
@@ -198,7 +198,7 @@ impl Payloads {
     /// Drops all that is known of a task.
     pub(crate) fn forget(&mut self, task: TaskId) {
         let Some(records) = self.jobs.get_mut(&task.job) else { return };
-        let Some(record) = records.tasks.remove(&task.index) else { return };
+        let Some(record) = records.tasks.remove(task.index) else { return };
         let bytes = record.counted_bytes();
         records.counted -= bytes;
         self.counted -= bytes;

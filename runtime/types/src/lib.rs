@@ -2,6 +2,7 @@
 #![no_std]
 extern crate alloc;
 
+mod dense;
 mod encoding;
 mod failure;
 mod ids;
@@ -12,6 +13,7 @@ mod task;
 mod time;
 mod worker;
 
+pub use dense::DenseMap;
 pub use encoding::{Encoding, TypeHash};
 pub use failure::{FailureKind, TaskFailure};
 pub use ids::{AttemptId, Epoch, FunctionId, JobId, NodeId, TaskId, ValueId, WorkerId};

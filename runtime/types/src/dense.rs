@@ -1,0 +1,124 @@
+//! A map for numbers that are given out one after the other; it knows nothing of what they number.
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
+
+/// Entries of a page. Larger pages are found sooner, smaller ones leave less room empty around a lonely entry.
+const PAGE: usize = 16;
+
+/// A map from numbers to entries, made for numbers of which neighbours come and go together, such as a job's tasks: a
+/// look-up costs no hashing and mostly finds its page in the cache. Any number may be used; a lonely one takes the room
+/// of a whole page.
+#[derive(Debug)]
+pub struct DenseMap<T> {
+    pages: BTreeMap<u32, Box<Page<T>>>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Page<T> {
+    used: usize,
+    entries: [Option<T>; PAGE],
+}
+
+impl<T> Default for DenseMap<T> {
+    fn default() -> Self {
+        Self { pages: BTreeMap::new(), len: 0 }
+    }
+}
+
+impl<T> DenseMap<T> {
+    /// How many entries there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The entry of a number.
+    #[must_use]
+    pub fn get(&self, number: u32) -> Option<&T> {
+        let (page, place) = locate(number);
+        self.pages.get(&page)?.entries[place].as_ref()
+    }
+
+    /// The entry of a number, to be changed.
+    pub fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+        let (page, place) = locate(number);
+        self.pages.get_mut(&page)?.entries[place].as_mut()
+    }
+
+    /// Gives a number an entry; returns the one it had.
+    pub fn insert(&mut self, number: u32, entry: T) -> Option<T> {
+        let (page, place) = locate(number);
+        let page =
+            self.pages.entry(page).or_insert_with(|| Box::new(Page { used: 0, entries: [const { None }; PAGE] }));
+        let before = page.entries[place].replace(entry);
+        if before.is_none() {
+            page.used += 1;
+            self.len += 1;
+        }
+        before
+    }
+
+    /// Takes the entry of a number out.
+    pub fn remove(&mut self, number: u32) -> Option<T> {
+        let (page, place) = locate(number);
+        let Entry::Occupied(mut page) = self.pages.entry(page) else { return None };
+        let entry = page.get_mut().entries[place].take()?;
+        page.get_mut().used -= 1;
+        if page.get().used == 0 {
+            page.remove();
+        }
+        self.len -= 1;
+        Some(entry)
+    }
+
+    /// All entries, by number.
+    pub fn into_values(self) -> impl Iterator<Item = T> {
+        self.pages.into_values().flat_map(|page| page.entries.into_iter().flatten())
+    }
+}
+
+const fn locate(number: u32) -> (u32, usize) {
+    (number / PAGE as u32, number as usize % PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn every_number_has_its_own_entry() {
+        let mut map = DenseMap::default();
+        let numbers = [0, 1, 15, 16, 17, 1_000, u32::MAX];
+        for number in numbers {
+            assert_eq!(map.insert(number, number), None);
+        }
+        assert_eq!(map.len(), numbers.len());
+        assert!(numbers.iter().all(|number| map.get(*number) == Some(number)));
+        assert_eq!((map.get(2), map.get(999), map.get_mut(18)), (None, None, None));
+        assert_eq!(map.insert(17, 4), Some(17));
+        *map.get_mut(17).unwrap() += 1;
+        assert_eq!((map.remove(17), map.remove(17), map.len()), (Some(5), None, numbers.len() - 1));
+        assert_eq!(map.into_values().collect::<Vec<_>>(), [0, 1, 15, 16, 1_000, u32::MAX]);
+    }
+
+    #[test]
+    fn a_page_goes_with_its_last_entry() {
+        let mut map = DenseMap::default();
+        for number in 0..10_000 {
+            map.insert(number, number);
+            map.remove(number.wrapping_sub(3));
+        }
+        assert!(map.pages.len() <= 2 && map.len() == 3, "{} pages", map.pages.len());
+        (9_997..10_000).for_each(|number| drop(map.remove(number)));
+        assert!(map.is_empty() && map.pages.is_empty());
+    }
+}
