@@ -60,13 +60,13 @@ pub(crate) fn hello() -> Hello {
         versions: VersionRange { min: 1, max: 2 },
         build: "quiltwork 0.1.0".to_owned(),
         registry: 0xfeed_beef,
-        purpose: Purpose::Client { node: None },
+        purpose: Purpose::Client { node: None, inside: None },
     }
 }
 
 pub(crate) fn purposes() -> Vec<Purpose> {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 4434));
-    let client = Purpose::Client { node: Some(NodeId(78)) };
+    let client = Purpose::Client { node: Some(NodeId(78)), inside: Some(79) };
     vec![client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)) }]
 }
 

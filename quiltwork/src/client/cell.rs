@@ -1,10 +1,11 @@
 //! What a client knows of one task it holds a reference to: a small state machine without I/O, and who waits for it.
+use super::tally::Tally;
 use crate::error::{Error, FailedTask, Result};
 use bytes::Bytes;
 use quiltwork_protocol::Holder;
 use quiltwork_protocol::master_to_client::End;
 use quiltwork_types::{Encoding, TaskId};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 /// One task as its client sees it.
@@ -25,7 +26,15 @@ struct State {
     /// Somebody wants the value itself, not only to know that the task has ended.
     wanted: bool,
     progress: Option<(u64, u64)>,
-    waiting: Vec<Waker>,
+    waiting: Vec<Waiter>,
+}
+
+/// Who waits, and for what.
+enum Waiter {
+    /// For any change.
+    Change(Waker),
+    /// For the value, with many others.
+    Value(Arc<Tally>),
 }
 
 enum Stage {
@@ -109,6 +118,20 @@ impl Cell {
         }
         state.wait(waker);
         Poll::Pending
+    }
+
+    /// Has the tally hear when the value is here or will never be.
+    pub(super) fn count_in(&self, tally: &Arc<Tally>) -> Next {
+        let mut state = self.state();
+        state.wanted = true;
+        match &state.stage {
+            Stage::Here(..) => tally.on_here(),
+            Stage::Failed(_) => tally.on_failed(),
+            Stage::Stored(_) | Stage::Running | Stage::Fetching { .. } => {
+                state.waiting.push(Waiter::Value(Arc::clone(tally)));
+            }
+        }
+        if matches!(state.stage, Stage::Stored(_)) { Next::Fetch } else { Next::Nothing }
     }
 
     /// Waits for the value.
@@ -220,15 +243,23 @@ impl Cell {
 
 impl State {
     fn wait(&mut self, waker: &Waker) {
-        if !self.waiting.iter().any(|other| other.will_wake(waker)) {
-            self.waiting.push(waker.clone());
+        let known = |waiter: &Waiter| matches!(waiter, Waiter::Change(other) if other.will_wake(waker));
+        if !self.waiting.iter().any(known) {
+            self.waiting.push(Waiter::Change(waker.clone()));
         }
     }
 
-    /// Changes the stage and wakes everybody; those who wait for more wait again.
+    /// Changes the stage and wakes whoever waits for that; those who wait for more wait again.
     fn become_stage(&mut self, stage: Stage) {
         self.stage = stage;
-        self.waiting.drain(..).for_each(Waker::wake);
+        for waiter in std::mem::take(&mut self.waiting) {
+            match (waiter, &self.stage) {
+                (Waiter::Change(waker), _) => waker.wake(),
+                (Waiter::Value(tally), Stage::Here(..)) => tally.on_here(),
+                (Waiter::Value(tally), Stage::Failed(_)) => tally.on_failed(),
+                (waiter @ Waiter::Value(_), _) => self.waiting.push(waiter),
+            }
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Many handles watched at once: each is looked at only when something happened to it.
-use super::handle::{Goal, Handle, Target};
+use super::handle::{Handle, Target};
 use crate::context::Waiting;
-use crate::error::Result;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 /// ```
 pub fn as_completed<T>(handles: impl IntoIterator<Item = Handle<T>>) -> AsCompleted<T> {
     let handles: Vec<_> = handles.into_iter().map(Some).collect();
-    AsCompleted { watch: Watch::new(handles.len(), Goal::Ended), handles }
+    AsCompleted { watch: Watch::new(handles.len()), handles }
 }
 
 /// See [`as_completed`].
@@ -38,7 +37,7 @@ impl<T> AsCompleted<T> {
             let Self { handles, watch } = self;
             let next = watch.poll_next(context, |index| handles[index].as_ref().map(Handle::target));
             waiting.during(next.map(|found| {
-                let (index, _) = found?;
+                let index = found?;
                 Some((index, handles[index].take().expect("each is found once")))
             }))
         })
@@ -63,28 +62,8 @@ impl<T> fmt::Debug for AsCompleted<T> {
     }
 }
 
-/// Waits until all values are here; ends with the first failure that is heard of.
-pub(super) fn all_here(targets: Vec<Target>) -> impl Future<Output = Result<Vec<Target>>> + Send {
-    let mut waiting = Waiting::default();
-    let mut watch = Watch::new(targets.len(), Goal::Value);
-    let mut targets = Some(targets);
-    std::future::poll_fn(move |context| {
-        let known = targets.as_ref().expect("not polled after the end");
-        let end = loop {
-            match watch.poll_next(context, |index| known.get(index)) {
-                Poll::Pending => break Poll::Pending,
-                Poll::Ready(None) => break Poll::Ready(Ok(targets.take().expect("taken once"))),
-                Poll::Ready(Some((_, Ok(())))) => {}
-                Poll::Ready(Some((_, Err(error)))) => break Poll::Ready(Err(error)),
-            }
-        };
-        waiting.during(end)
-    })
-}
-
 /// Knows which of many targets to look at.
 struct Watch {
-    goal: Goal,
     left: usize,
     board: Arc<Board>,
 }
@@ -127,18 +106,17 @@ impl Board {
 }
 
 impl Watch {
-    fn new(count: usize, goal: Goal) -> Self {
+    fn new(count: usize) -> Self {
         let news = Mutex::new(News { places: (0..count).collect(), watcher: None });
-        Self { goal, left: count, board: Arc::new(Board { news }) }
+        Self { left: count, board: Arc::new(Board { news }) }
     }
 
-    /// The next target that has reached the goal, or failed to; none when all have. `target` says nothing of those that
-    /// were found before.
+    /// The next target that has ended; none when all have. `target` says nothing of those that were found before.
     fn poll_next<'a>(
         &mut self,
         context: &Context<'_>,
         target: impl Fn(usize) -> Option<&'a Target>,
-    ) -> Poll<Option<(usize, Result<()>)>> {
+    ) -> Poll<Option<usize>> {
         while self.left > 0 {
             let place = {
                 let mut news = self.board.news();
@@ -150,9 +128,9 @@ impl Watch {
             };
             let bell = Waker::from(Arc::new(Bell { place, board: Arc::clone(&self.board) }));
             let Some(target) = target(place) else { continue };
-            if let Poll::Ready(result) = target.poll(self.goal, &bell) {
+            if target.poll_ended(&bell).is_ready() {
                 self.left -= 1;
-                return Poll::Ready(Some((place, result)));
+                return Poll::Ready(Some(place));
             }
         }
         Poll::Ready(None)

@@ -5,13 +5,17 @@ use super::fetch::Peers;
 use super::session::{Session, Shared};
 use super::ticket::Ticket;
 use crate::error::{Error, Problem, Result};
+use quiltwork_master::{Doorway, Ear, Left};
 use quiltwork_protocol::{
     BUILD, ClientToMaster, Hello, MasterToClient, Parcel, Purpose, RefusalKind, VersionRange, You,
 };
-use quiltwork_transport::{ConnectError, Connection, Endpoint, JoinError, Link, LinkReceiver, Role, WorkerPool, join};
+use quiltwork_transport::{
+    ConnectError, Connection, Endpoint, JoinError, LinkReceiver, LinkSender, Role, WorkerPool, join,
+};
 use quiltwork_worker::Area;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -24,13 +28,13 @@ const UPLOADS_AT_ONCE: usize = 4;
 /// How long the last words may take to leave this process.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
-/// Connects to the master of a cluster. Dropping the future gives up.
-pub(super) async fn open(ticket: &Ticket) -> Result<Session> {
+/// Connects to the master of a cluster; through its doorway if it is in this process. Dropping the future gives up.
+pub(super) async fn open(ticket: &Ticket, doorway: Option<Doorway>) -> Result<Session> {
     let ticket = ticket.clone();
     let (ready, is_ready) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("quiltwork-client".to_owned())
-        .spawn(move || run(&ticket, ready))
+        .spawn(move || run(&ticket, doorway.as_ref(), ready))
         .map_err(|error| Error::Connect(Problem::new(format!("cannot start the client's thread: {error}"))))?;
     match is_ready.await {
         Ok(Ok(shared)) => Ok(Session::new(shared, thread)),
@@ -40,7 +44,7 @@ pub(super) async fn open(ticket: &Ticket) -> Result<Session> {
 }
 
 /// The thread: everything that was not answered when it ends, however it ends, is failed.
-fn run(ticket: &Ticket, ready: oneshot::Sender<Result<Arc<Shared>>>) {
+fn run(ticket: &Ticket, doorway: Option<&Doorway>, ready: oneshot::Sender<Result<Arc<Shared>>>) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,16 +55,16 @@ fn run(ticket: &Ticket, ready: oneshot::Sender<Result<Arc<Shared>>>) {
     runtime.block_on(async {
         let mut ready = ready;
         let connected = tokio::select! {
-            connected = connect(ticket) => connected,
+            connected = connect(ticket, doorway) => connected,
             () = ready.closed() => return,
         };
-        let (io, receiver) = match connected {
+        let (io, source) = match connected {
             Ok(connected) => connected,
             Err(error) => return drop(ready.send(Err(error))),
         };
         let _farewell = Farewell(Arc::clone(&io.shared));
         if ready.send(Ok(Arc::clone(&io.shared))).is_ok() {
-            io.serve(receiver).await;
+            io.serve(source).await;
         }
         io.endpoint.close("the client has ended").await;
     });
@@ -85,8 +89,56 @@ struct Io {
     uploads: Arc<Semaphore>,
 }
 
+/// How this client hears the master.
+enum News {
+    /// Over the link.
+    Link(LinkReceiver<MasterToClient>),
+    /// The master tells an [`Inside`] ear.
+    Inside,
+}
+
+/// This side of a link through the memory of the master's process.
+struct Inside {
+    left: Left,
+    sender: LinkSender<ClientToMaster>,
+    listener: Arc<OnceLock<Arc<Shared>>>,
+}
+
+impl Inside {
+    fn leave(doorway: &Doorway) -> Self {
+        let listener = Arc::<OnceLock<_>>::default();
+        let (left, sender) = doorway.leave(unguessable(), Box::new(InnerEar(Arc::clone(&listener))));
+        Self { left, sender, listener }
+    }
+}
+
+/// The standard library keys its hashes with numbers of the system's.
+fn unguessable() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Hears the master on its own thread: nobody has to be woken who would only pass the news on. What is said before there
+/// is somebody to hear it is about nothing this client has asked for.
+struct InnerEar(Arc<OnceLock<Arc<Shared>>>);
+
+impl Ear for InnerEar {
+    fn hear(&self, parcel: Parcel<MasterToClient>) {
+        if let Some(shared) = self.0.get() {
+            shared.on_message_inside(parcel);
+        }
+    }
+}
+
+impl Drop for InnerEar {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.get() {
+            shared.on_lost("the master has ended");
+        }
+    }
+}
+
 /// Makes the link.
-async fn connect(ticket: &Ticket) -> Result<(Io, LinkReceiver<MasterToClient>)> {
+async fn connect(ticket: &Ticket, doorway: Option<&Doorway>) -> Result<(Io, News)> {
     let address = any_port_towards(ticket.master.ip());
     let endpoint = Endpoint::bind(address, &ticket.identity).map_err(|error| Error::Connect(problem(&error)))?;
     let connection = endpoint.connect(ticket.master, Role::Master).await.map_err(|error| match error {
@@ -99,7 +151,11 @@ async fn connect(ticket: &Ticket) -> Result<(Io, LinkReceiver<MasterToClient>)> 
     let build = BUILD.to_owned();
     // Somebody else's folder, or none: then this client is not on the ticket's node.
     let area = ticket.area.as_deref().and_then(|folder| Area::open(folder).ok());
-    let purpose = Purpose::Client { node: area.as_ref().map(Area::node) };
+    let inside = doorway.map(Inside::leave);
+    let purpose = Purpose::Client {
+        node: area.as_ref().map(Area::node),
+        inside: inside.as_ref().map(|inside| inside.left.number()),
+    };
     let hello = Hello { versions: VersionRange::OURS, build, registry, purpose };
     let (welcome, link) = join(connection.clone(), hello).await.map_err(|error| match error {
         JoinError::Silent | JoinError::Lost(_) | JoinError::Refused(RefusalKind::Full, _) => {
@@ -113,18 +169,30 @@ async fn connect(ticket: &Ticket) -> Result<(Io, LinkReceiver<MasterToClient>)> 
     if welcome.registry != registry {
         warn!("the cluster was built with other tasks than this program: tasks it does not know will fail");
     }
-    let Link { sender, receiver } = link;
     let workers = WorkerPool::new(endpoint.clone());
-    let shared = Arc::new(Shared::new(job, welcome.value_limit, sender, workers, area));
+    let shared = |sender| Arc::new(Shared::new(job, welcome.value_limit, sender, workers, area));
+    let (shared, news) = match inside {
+        Some(inside) => {
+            let shared = shared(inside.sender);
+            inside.listener.get_or_init(|| Arc::clone(&shared));
+            (shared, News::Inside)
+        }
+        None => (shared(link.sender), News::Link(link.receiver)),
+    };
     let peers = Arc::new(Peers::new(connection.clone(), Arc::clone(&shared)));
     let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));
-    Ok((Io { shared, endpoint, connection, peers, uploads }, receiver))
+    Ok((Io { shared, endpoint, connection, peers, uploads }, news))
 }
 
 impl Io {
     /// Until nobody needs the link any more, or it is lost.
-    async fn serve(&self, receiver: LinkReceiver<MasterToClient>) {
-        let hearing = hear(Arc::clone(&self.shared), receiver);
+    async fn serve(&self, news: News) {
+        let hearing = async {
+            match news {
+                News::Link(receiver) => hear(Arc::clone(&self.shared), receiver).await,
+                News::Inside => self.connection.closed().await,
+            }
+        };
         tokio::select! {
             reason = hearing => {
                 debug!(%reason, "the link to the master is lost");

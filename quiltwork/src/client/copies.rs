@@ -1,7 +1,7 @@
 //! Copies of values on several nodes: where they are missing, and the tasks that fetch them there; who holds what is known
 //! by the master alone.
 use super::Client;
-use super::handle::{Goal, Handle, Target};
+use super::handle::{Handle, Target};
 use crate::argument::{Argument, Form, Portable};
 use crate::call::TaskCall;
 use crate::context::Waiting;
@@ -208,7 +208,7 @@ fn site_of(worker: &WorkerInfo) -> Site {
 /// Waits for the end of a task, and for its failure if that is known then.
 async fn ended(target: &Target) -> Result<()> {
     let mut waiting = Waiting::default();
-    std::future::poll_fn(|context| waiting.during(target.poll(Goal::Ended, context.waker()))).await?;
+    std::future::poll_fn(|context| waiting.during(target.poll_ended(context.waker()))).await;
     target.submitted()?.cell().failure().map_or(Ok(()), Err)
 }
 

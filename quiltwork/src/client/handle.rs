@@ -3,6 +3,7 @@ use super::cell::Encoded;
 use super::errands::Alarm;
 use super::park;
 use super::session::Reference;
+use super::tally::Tally;
 use crate::argument::{Portable, Source};
 use crate::context::Waiting;
 use crate::error::{Error, Problem, Result};
@@ -89,14 +90,14 @@ impl<T> Handle<T> {
 
     /// Whether the value is here, or will never be; asks for it to be brought.
     pub(crate) fn poll_here(&self, waker: &Waker) -> Poll<()> {
-        self.target.poll(Goal::Value, waker).map(drop)
+        self.target.poll_value(waker).map(drop)
     }
 
     /// Waits until the task has ended, well or not, without fetching its value.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<T> {
         let mut waiting = Waiting::default();
         let target = self.target.clone();
-        std::future::poll_fn(move |context| waiting.during(target.poll(Goal::Ended, context.waker()).map(drop)))
+        std::future::poll_fn(move |context| waiting.during(target.poll_ended(context.waker())))
     }
 }
 
@@ -177,12 +178,24 @@ impl Target {
         self.0.as_deref().map_err(|error| (**error).clone())
     }
 
-    /// Waits until the goal is reached; an error is told only where the goal is the value.
-    pub(super) fn poll(&self, goal: Goal, waker: &Waker) -> Poll<Result<()>> {
-        match (self.live(), goal) {
-            (Some(reference), Goal::Ended) => reference.cell().poll_ended(waker).map(Ok),
-            (None, Goal::Ended) => Poll::Ready(Ok(())),
-            (_, Goal::Value) => self.poll_value(waker).map_ok(drop),
+    /// Waits for the end of the task.
+    pub(super) fn poll_ended(&self, waker: &Waker) -> Poll<()> {
+        self.live().map_or(Poll::Ready(()), |reference| reference.cell().poll_ended(waker))
+    }
+
+    /// Has the tally hear of the value, which comes here.
+    pub(super) fn count_in(&self, tally: &Arc<Tally>) {
+        match self.live() {
+            Some(reference) => reference.count_in(tally),
+            None => tally.on_failed(),
+        }
+    }
+
+    /// Why there will be no value, if that is known.
+    pub(super) fn failure(&self) -> Option<Error> {
+        match &self.0 {
+            Ok(reference) => reference.cell().failure(),
+            Err(error) => Some((**error).clone()),
         }
     }
 
@@ -221,15 +234,6 @@ impl fmt::Debug for Target {
             None => f.write_str("(not submitted)"),
         }
     }
-}
-
-/// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// The end of the task.
-    Ended,
-    /// Its value, here.
-    Value,
 }
 
 /// The future of a [`Handle`]'s result.

@@ -14,6 +14,7 @@ mod park;
 mod session;
 mod story;
 mod submission;
+mod tally;
 mod ticket;
 mod upload;
 
@@ -23,6 +24,7 @@ pub use outputs::Outputs;
 pub use story::Story;
 pub use ticket::Ticket;
 
+pub(crate) use park::block_on;
 pub(crate) use session::Reference;
 
 use crate::argument::Portable;
@@ -32,6 +34,7 @@ use crate::graph::{Graph, ValueKey};
 use crate::init;
 use cell::Cell;
 use handle::Target;
+use quiltwork_master::Doorway;
 use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::master_to_client::Answer;
 use quiltwork_types::WorkerInfo;
@@ -40,6 +43,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use submission::Batch;
+
+/// How many calls of [`Client::map`] travel in one message: waking the master for each would cost more than the call.
+const CALLS_TOGETHER: usize = 64;
 
 /// A link to a cluster. Clones are the same link; it ends, and the cluster drops what was not finished, when the last
 /// clone and the last [`Handle`] are dropped.
@@ -58,7 +64,13 @@ impl Client {
     /// or is of another cluster, or the master is of another version.
     pub async fn connect(ticket: &str) -> Result<Self> {
         init::refuse_uninitialised_child();
-        let session = connection::open(&ticket.parse()?).await?;
+        let session = connection::open(&ticket.parse()?, None).await?;
+        Ok(Self { session: Arc::new(session) })
+    }
+
+    /// Connects to a cluster whose master is in this process.
+    pub(crate) async fn connect_inside(ticket: &Ticket, doorway: Doorway) -> Result<Self> {
+        let session = connection::open(ticket, Some(doorway)).await?;
         Ok(Self { session: Arc::new(session) })
     }
 
@@ -115,9 +127,23 @@ impl Client {
         outputs.handles(&mut targets.into_iter())
     }
 
-    /// Submits one call for each item.
+    /// Submits one call for each item. If it is known how many items there are, as of a range or a list, several calls
+    /// travel in one message; each is a task of its own all the same.
     pub fn map<I, T>(&self, items: impl IntoIterator<Item = I>, f: impl Fn(I) -> TaskCall<T>) -> Vec<Handle<T>> {
-        items.into_iter().map(|item| self.submit(f(item))).collect()
+        let mut calls = items.into_iter().map(f);
+        let together = match calls.size_hint() {
+            (least, Some(most)) if least == most => CALLS_TOGETHER,
+            // The next item may be long in coming, and those before it must not wait for it.
+            _ => 1,
+        };
+        let mut handles = Vec::with_capacity(calls.size_hint().0);
+        loop {
+            let before = handles.len();
+            handles.extend(self.submit_together(calls.by_ref().take(together)));
+            if handles.len() == before {
+                return handles;
+            }
+        }
     }
 
     /// Waits for all results, in the order of the handles; ends with the first failure that is heard of.
@@ -130,7 +156,7 @@ impl Client {
         I: IntoIterator<Item = Handle<T>>,
     {
         let targets = handles.into_iter().map(|handle| handle.target().clone()).collect();
-        let here = completed::all_here(targets);
+        let here = tally::all_here(targets);
         async move { here.await?.iter().map(outputs::read).collect() }
     }
 
@@ -204,10 +230,29 @@ impl Client {
 
     fn submit_one<T>(&self, call: TaskCall<T>) -> Result<Target, Box<Error>> {
         let shared = self.session.shared();
-        let batch = Batch::of_one(call.into_call()?, shared)?;
+        let mut batch = Batch::default();
+        batch.add(call.into_call()?, shared)?;
         let mut cells = submission::submit(shared, batch, &[0])?;
         let cell = cells.pop().expect("one for each kept call");
         Ok(self.target(cell))
+    }
+
+    /// Submits calls that have nothing to do with each other: what is wrong with one concerns its handle only.
+    fn submit_together<T>(&self, calls: impl Iterator<Item = TaskCall<T>>) -> Vec<Handle<T>> {
+        let shared = self.session.shared();
+        let mut batch = Batch::default();
+        let added: Vec<_> = calls.map(|call| Ok(batch.add(call.into_call()?, shared)?)).collect();
+        let kept: Vec<u32> = (0..batch.len()).collect();
+        let submitted = submission::submit(shared, batch, &kept);
+        let mut cells = submitted.map(Vec::into_iter);
+        let targets = added.into_iter().map(|added: Result<(), Box<Error>>| {
+            added?;
+            match &mut cells {
+                Ok(cells) => Ok(self.target(cells.next().expect("one for each call that was added"))),
+                Err(error) => Err(Box::new(error.clone())),
+            }
+        });
+        targets.map(|target| Handle::new(target.unwrap_or_else(Target::failed))).collect()
     }
 
     /// One target for each output, in their order; an output that is listed twice is one reference.

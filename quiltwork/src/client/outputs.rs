@@ -1,6 +1,6 @@
 //! What a run of a graph may be asked for: a value, a list of values, and tuples of these.
-use super::completed::all_here;
 use super::handle::{Handle, Target};
+use super::tally::all_here;
 use crate::argument::Portable;
 use crate::error::Result;
 use crate::graph::{Value, ValueKey};

@@ -3,6 +3,7 @@ use super::Client;
 use super::cell::{Cell, Encoded, Next};
 use super::errands::Errands;
 use super::submission::Outgoing;
+use super::tally::Tally;
 use crate::error::{Error, FailedTask, Problem, Result};
 use bytes::Bytes;
 use quiltwork_protocol::client_to_master::Question;
@@ -13,7 +14,7 @@ use quiltwork_types::{DenseMap, JobId, TaskFailure, TaskId};
 use quiltwork_worker::Area;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread::{JoinHandle, ThreadId};
 use tokio::sync::oneshot;
@@ -40,7 +41,7 @@ impl Drop for Session {
     /// itself (a waker may have held the last handle) it only asks.
     fn drop(&mut self) {
         self.shared.errands.finish();
-        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+        if let Some(thread) = self.thread.take().filter(|_| !self.shared.is_io_thread()) {
             // If it panicked, everybody who waited for it was told.
             drop(thread.join());
         }
@@ -67,6 +68,12 @@ impl Reference {
         let (poll, next) = self.cell.poll_value(waker);
         self.shared().see_to(&self.cell, next);
         poll
+    }
+
+    /// Has the tally hear of the value, which comes here.
+    pub(super) fn count_in(&self, tally: &Arc<Tally>) {
+        let next = self.cell.count_in(tally);
+        self.shared().see_to(&self.cell, next);
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -110,6 +117,8 @@ pub(super) struct Shared {
     pub(super) area: Option<Area>,
     /// The I/O thread.
     thread: ThreadId,
+    /// The thread of a master in this process, since it has said something.
+    master_thread: OnceLock<ThreadId>,
     register: Mutex<Register>,
 }
 
@@ -150,13 +159,15 @@ impl Shared {
             workers,
             area,
             thread: std::thread::current().id(),
+            master_thread: OnceLock::new(),
             register: Mutex::default(),
         }
     }
 
-    /// Whether this is the I/O thread, which must not wait for itself.
+    /// Whether this is a thread that news come on: it must not wait for itself.
     pub(super) fn is_io_thread(&self) -> bool {
-        self.thread == std::thread::current().id()
+        let this = std::thread::current().id();
+        self.thread == this || self.master_thread.get() == Some(&this)
     }
 
     /// Makes sure that news of these tasks will be heard, before the master hears of the tasks.
@@ -243,6 +254,12 @@ impl Shared {
     /// Whether there is no link any more.
     pub(super) fn is_lost(&self) -> bool {
         self.register().lost.is_some()
+    }
+
+    /// A master in this process said something, on its own thread.
+    pub(super) fn on_message_inside(&self, parcel: Parcel<MasterToClient>) {
+        self.master_thread.get_or_init(|| std::thread::current().id());
+        self.on_message(parcel);
     }
 
     /// The master said something.

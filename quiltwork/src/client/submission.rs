@@ -28,7 +28,8 @@ pub(super) struct Outgoing {
     functions: HashMap<&'static str, FunctionId>,
 }
 
-/// Calls that are submitted together.
+/// Calls that are submitted together, checked: only the link can still fail.
+#[derive(Default)]
 pub(super) struct Batch {
     calls: Vec<Call>,
     /// Literals too large to travel with the messages; their tasks are numbered before the calls.
@@ -41,34 +42,38 @@ const fn task_of(first: TaskId, index: u32) -> TaskId {
 }
 
 impl Batch {
-    /// The calls of a graph, checked: after this, only the link can fail.
+    /// The calls of a graph.
     pub(super) fn of_graph(calls: Vec<Call>, shared: &Arc<Shared>) -> Result<Self> {
-        Self::new(calls, shared, true)
+        let mut batch = Self::default();
+        calls.into_iter().try_for_each(|call| batch.take(call, shared, true))?;
+        Ok(batch)
     }
 
-    /// A call by itself, checked.
-    pub(super) fn of_one(call: Call, shared: &Arc<Shared>) -> Result<Self> {
-        Self::new(vec![call], shared, false)
+    /// Adds a call that is in no graph, unless something is wrong with it.
+    pub(super) fn add(&mut self, call: Call, shared: &Arc<Shared>) -> Result<()> {
+        self.take(call, shared, false)
     }
 
-    fn new(calls: Vec<Call>, shared: &Arc<Shared>, in_graph: bool) -> Result<Self> {
-        let mut large = Vec::new();
-        for call in &calls {
-            let mut sources = 0;
-            for argument in &call.arguments {
-                sources += check(call, argument, shared, in_graph)?;
-                if let Form::Literal(encoding, bytes) = &argument.form
-                    && bytes.len() > INLINE_LIMIT
-                {
-                    large.push((*encoding, bytes.clone()));
-                }
-            }
-            if sources > SOURCES_LIMIT {
-                let message = format!("task `{}` takes {sources} results, more than {SOURCES_LIMIT}", call.name());
-                return Err(Error::Encode(Problem::new(message).with_hint("merge them in several steps")));
-            }
+    /// How many calls there are.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.calls.len()).expect("calls are numbered by u32")
+    }
+
+    fn take(&mut self, call: Call, shared: &Arc<Shared>, in_graph: bool) -> Result<()> {
+        let mut sources = 0;
+        for argument in &call.arguments {
+            sources += check(&call, argument, shared, in_graph)?;
         }
-        Ok(Self { calls, large })
+        if sources > SOURCES_LIMIT {
+            let message = format!("task `{}` takes {sources} results, more than {SOURCES_LIMIT}", call.name());
+            return Err(Error::Encode(Problem::new(message).with_hint("merge them in several steps")));
+        }
+        self.large.extend(call.arguments.iter().filter_map(|argument| match &argument.form {
+            Form::Literal(encoding, bytes) if bytes.len() > INLINE_LIMIT => Some((*encoding, bytes.clone())),
+            _ => None,
+        }));
+        self.calls.push(call);
+        Ok(())
     }
 }
 
@@ -193,7 +198,7 @@ impl Outgoing {
 struct Parcels<'a> {
     shared: &'a Shared,
     first: TaskId,
-    /// The task of the next large literal, in the order in which [`Batch::new`] found them.
+    /// The task of the next large literal, in the order in which [`Batch::take`] found them.
     next_put: TaskId,
     tasks: Vec<SubmittedTask>,
     payloads: Vec<Bytes>,

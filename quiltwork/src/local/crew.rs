@@ -8,7 +8,7 @@ use super::shared_memory::SharedMemory;
 use super::supervisor::Supervisor;
 use crate::client::Ticket;
 use crate::error::{Error, Problem, Result};
-use quiltwork_master::MasterConfig;
+use quiltwork_master::{Doorway, MasterConfig};
 use quiltwork_transport::{Authority, Role};
 use quiltwork_types::WorkerInfo;
 use std::sync::Arc;
@@ -92,6 +92,11 @@ impl Crew {
     /// With what a client joins.
     pub(super) fn ticket(&self) -> &Ticket {
         &self.ticket
+    }
+
+    /// The way to the master within this process.
+    pub(super) fn doorway(&self) -> Doorway {
+        self.master.doorway().clone()
     }
 
     /// The workers as the master sees them.

@@ -1,5 +1,5 @@
 //! The master's handle, shared by the cluster and its supervisors until one of them ends the master.
-use quiltwork_master::{MasterConfig, MasterHandle, StartError};
+use quiltwork_master::{Doorway, MasterConfig, MasterHandle, StartError};
 use quiltwork_transport::Identity;
 use quiltwork_types::WorkerInfo;
 use std::net::SocketAddr;
@@ -9,19 +9,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct SharedMaster {
     handle: Mutex<Option<MasterHandle>>,
     address: SocketAddr,
+    doorway: Doorway,
 }
 
 impl SharedMaster {
     /// Starts a master on its own thread.
     pub(super) fn start(config: MasterConfig, identity: &Identity) -> Result<Self, StartError> {
         let handle = quiltwork_master::start(config, identity)?;
-        let address = handle.address();
-        Ok(Self { handle: Mutex::new(Some(handle)), address })
+        let (address, doorway) = (handle.address(), handle.doorway().clone());
+        Ok(Self { handle: Mutex::new(Some(handle)), address, doorway })
     }
 
     /// Where it listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The way to it for clients of this process.
+    pub(super) const fn doorway(&self) -> &Doorway {
+        &self.doorway
     }
 
     /// Tells it that a worker process has ended, and how.

@@ -19,7 +19,7 @@ mod supervisor;
 pub use builder::LocalClusterBuilder;
 pub use output::WorkerLog;
 
-use crate::client::Client;
+use crate::client::{Client, block_on};
 use crate::error::{Error, Problem, Result};
 use builder::Plan;
 use crew::Crew;
@@ -66,13 +66,13 @@ impl LocalCluster {
 
     async fn start(plan: Plan) -> Result<Self> {
         let crew = off_thread("quiltwork-start", move || Crew::launch(&plan)).await??;
-        let client = Client::connect(&crew.ticket().to_string()).await?;
+        let client = Client::connect_inside(crew.ticket(), crew.doorway()).await?;
         Ok(Self { client, crew })
     }
 
     fn start_blocking(plan: Plan) -> Result<Self> {
         let crew = Crew::launch(&plan)?;
-        let client = Client::connect_blocking(&crew.ticket().to_string())?;
+        let client = block_on(Client::connect_inside(crew.ticket(), crew.doorway()))?;
         Ok(Self { client, crew })
     }
 

@@ -1,6 +1,7 @@
 //! The actor that owns one client's connection: it checks whose tasks the client speaks of and passes everything on; it
 //! keeps nothing of the job.
 use crate::bulk::serve_client;
+use crate::doorway::Ear;
 use crate::functions::Translation;
 use crate::intake::{ClientArrived, ClientGone, ClientSpoke, Delivered};
 use crate::listener::Host;
@@ -10,7 +11,7 @@ use actix::fut::wrap_future;
 use actix::prelude::*;
 use quiltwork_protocol::client_to_master::{Argument, Question};
 use quiltwork_protocol::{ClientToMaster, MasterToClient, Parcel};
-use quiltwork_transport::{Connection, Link, LinkReceiver, LinkSender, PushError};
+use quiltwork_transport::{Connection, LinkReceiver, LinkSender, PushError};
 use quiltwork_types::{JobId, NodeId, TaskId};
 use std::rc::Rc;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -20,15 +21,23 @@ pub(crate) struct ClientLink {
     job: JobId,
     master: Addr<Master>,
     connection: Connection,
-    sender: LinkSender<MasterToClient>,
+    voice: Voice,
     _place: OwnedSemaphorePermit,
+}
+
+/// How the client is told something.
+pub(crate) enum Voice {
+    /// Over its link.
+    Link(LinkSender<MasterToClient>),
+    /// It is in this process.
+    Ear(Box<dyn Ear>),
 }
 
 impl ClientLink {
     /// Starts the actor: the master hears of the client first and then of what it says. `place` is given back when the
     /// link has ended.
     pub(crate) fn start_on(
-        link: Link<MasterToClient, ClientToMaster>,
+        (receiver, voice): (LinkReceiver<ClientToMaster>, Voice),
         connection: Connection,
         (job, node): (JobId, Option<NodeId>),
         host: &Host,
@@ -47,9 +56,9 @@ impl ClientLink {
             let announced = Rc::new(Notify::new());
             let bulk = serve_client(connection.clone(), job, master.clone(), announced.clone(), host.value_limit);
             ctx.spawn(wrap_future(bulk));
-            let listening = listen(master.clone(), ClientArrived { job, client }, link.receiver, announced);
+            let listening = listen(master.clone(), ClientArrived { job, client }, receiver, announced);
             ctx.spawn(wrap_future::<_, Self>(listening).map(|reason, link, ctx| link.end(reason, ctx)));
-            Self { job, master, connection, sender: link.sender, _place: place }
+            Self { job, master, connection, voice, _place: place }
         });
     }
 
@@ -74,8 +83,16 @@ impl Handler<Deliver> for ClientLink {
     type Result = ();
 
     fn handle(&mut self, Deliver(parcels): Deliver, ctx: &mut Self::Context) {
-        let delivering = deliver(self.sender.clone(), parcels, self.connection.clone(), self.master.clone(), self.job);
-        ctx.spawn(wrap_future(delivering));
+        let (master, job) = (self.master.clone(), self.job);
+        match &self.voice {
+            Voice::Link(sender) => {
+                ctx.spawn(wrap_future(deliver(sender.clone(), parcels, self.connection.clone(), master, job)));
+            }
+            Voice::Ear(ear) => {
+                parcels.into_iter().for_each(|parcel| ear.hear(parcel));
+                ctx.spawn(wrap_future(tell_delivered(master, job)));
+            }
+        }
     }
 }
 
@@ -95,6 +112,10 @@ async fn deliver(
         }
     }
     sender.flushed().await;
+    tell_delivered(master, job).await;
+}
+
+async fn tell_delivered(master: Addr<Master>, job: JobId) {
     // A master that is gone has nothing more to deliver.
     let _ = master.send(Delivered { job }).await;
 }

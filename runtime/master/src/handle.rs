@@ -1,5 +1,6 @@
 //! Starts and ends a master on a thread of its own, and speaks to it from other threads.
 use crate::config::MasterConfig;
+use crate::doorway::Doorway;
 use crate::listener::Listener;
 use crate::master::Master;
 use crate::notices::{ProcessEnded, ShutDown, TellWorkers};
@@ -45,6 +46,7 @@ pub enum StartError {
 /// A running master. Dropping it ends the master.
 pub struct MasterHandle {
     address: SocketAddr,
+    doorway: Doorway,
     master: Addr<Master>,
     stop: Option<oneshot::Sender<()>>,
     /// In a lock only so that the handle can be shared between threads.
@@ -60,30 +62,37 @@ pub fn start(config: MasterConfig, identity: &Identity) -> Result<MasterHandle, 
     if identity.role() != Role::Master {
         return Err(StartError::WrongRole(identity.role()));
     }
-    let identity = identity.clone();
+    let (identity, doorway) = (identity.clone(), Doorway::default());
+    let door = doorway.clone();
     let (report, listening) = sync_channel(1);
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = sync_channel::<()>(1);
     let thread = thread::Builder::new().name("quiltwork-master".to_owned()).spawn(move || {
-        System::new().block_on(run(config, identity, report, stopped));
+        System::new().block_on(run(config, identity, door, report, stopped));
         // Dropped last: whoever waits for it knows that everything else is gone.
         drop(end);
     })?;
     let (address, master) = listening.recv().map_err(|_| StartError::Died)??;
-    Ok(MasterHandle { address, master, stop: Some(stop), ended: Mutex::new(ended), thread: Some(thread) })
+    Ok(MasterHandle { address, doorway, master, stop: Some(stop), ended: Mutex::new(ended), thread: Some(thread) })
 }
 
 type Listening = Result<(SocketAddr, Addr<Master>), EndpointError>;
 
 /// The life of a master, on its own thread: all actors and links live on this one arbiter, where passing a message costs
 /// a fraction of a microsecond.
-async fn run(config: MasterConfig, identity: Identity, report: SyncSender<Listening>, stopped: oneshot::Receiver<()>) {
+async fn run(
+    config: MasterConfig,
+    identity: Identity,
+    doorway: Doorway,
+    report: SyncSender<Listening>,
+    stopped: oneshot::Receiver<()>,
+) {
     let endpoint = match Endpoint::bind(config.listen, &identity) {
         Ok(endpoint) => endpoint,
         Err(error) => return drop(report.send(Err(error))),
     };
     let master = Master::new(config.clone()).start();
-    let listener = Rc::new(Listener::new(endpoint.clone(), master.clone(), &config));
+    let listener = Rc::new(Listener::new(endpoint.clone(), doorway, master.clone(), &config));
     actix::spawn(listener.run());
     // Whoever started this waits for the report; if it is gone, `stopped` says so at once.
     let _ = report.send(Ok((endpoint.local_address(), master.clone())));
@@ -99,6 +108,12 @@ impl MasterHandle {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The way in for clients of this process.
+    #[must_use]
+    pub const fn doorway(&self) -> &Doorway {
+        &self.doorway
     }
 
     /// Notes that a process of this machine has ended, and how. If it was a worker, its tasks are queued again at once

@@ -19,6 +19,7 @@ mod client_link;
 mod config;
 mod delivery;
 mod departed;
+mod doorway;
 mod functions;
 mod handle;
 mod intake;
@@ -34,4 +35,5 @@ mod values;
 mod worker_link;
 
 pub use config::MasterConfig;
+pub use doorway::{Doorway, Ear, Left};
 pub use handle::{MasterHandle, StartError, start};

@@ -1,6 +1,7 @@
 //! Lets peers in: hears their hello, checks role and room, gives them their number and starts the actor of their link.
-use crate::client_link::ClientLink;
+use crate::client_link::{ClientLink, Voice};
 use crate::config::MasterConfig;
+use crate::doorway::Doorway;
 use crate::master::Master;
 use crate::worker_link::{WorkerLink, WorkerProfile};
 use actix::prelude::*;
@@ -29,6 +30,7 @@ pub(crate) struct Host {
 /// The listener.
 pub(crate) struct Listener {
     endpoint: Endpoint,
+    doorway: Doorway,
     host: Host,
     epoch: Epoch,
     greeting: Arc<Semaphore>,
@@ -61,10 +63,11 @@ impl Places {
 
 impl Listener {
     /// A listener on this endpoint.
-    pub(crate) fn new(endpoint: Endpoint, master: Addr<Master>, config: &MasterConfig) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, doorway: Doorway, master: Addr<Master>, config: &MasterConfig) -> Self {
         let links = config.max_workers + config.max_clients + 1;
         Self {
             endpoint,
+            doorway,
             host: Host { master, value_limit: config.value_limit, links },
             epoch: config.scheduler.epoch,
             greeting: Arc::new(Semaphore::new(PENDING_HELLOS)),
@@ -101,12 +104,12 @@ impl Listener {
             return Ok(());
         }
         match guest.hello.purpose {
-            Purpose::Client { node } => self.admit_client(guest, node).await,
+            Purpose::Client { node, inside } => self.admit_client(guest, node, inside).await,
             Purpose::Worker { .. } => self.admit_worker(guest).await,
         }
     }
 
-    async fn admit_client(&self, guest: Guest, node: Option<NodeId>) -> Result<(), MeetError> {
+    async fn admit_client(&self, guest: Guest, node: Option<NodeId>, inside: Option<u64>) -> Result<(), MeetError> {
         let Some((place, number)) = self.clients.take() else {
             return self.turn_away(guest, "clients", "max_clients", self.clients.limit).await;
         };
@@ -114,8 +117,18 @@ impl Listener {
             self.registry.set(guest.hello.registry);
         }
         let (job, connection) = (JobId(number), guest.connection().clone());
+        let visitor = inside.map(|number| self.doorway.pick_up(number));
+        if let Some(None) = visitor {
+            let text = "no link was left inside under that number\nhint: connect without one";
+            guest.refuse(RefusalKind::Role, text.to_owned()).await;
+            return Ok(());
+        }
         let link = guest.welcome(self.welcome(You::Client(job))).await?;
-        ClientLink::start_on(link, connection, (job, node), &self.host, place);
+        let (receiver, voice) = match visitor.flatten() {
+            Some(visitor) => (visitor.receiver, Voice::Ear(visitor.ear)),
+            None => (link.receiver, Voice::Link(link.sender)),
+        };
+        ClientLink::start_on((receiver, voice), connection, (job, node), &self.host, place);
         Ok(())
     }
 
@@ -186,7 +199,7 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let worker = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address, node: None };
         let roles = [Role::Master, Role::Admin, Role::Client, Role::Worker, Role::Viewer];
-        let client = Purpose::Client { node: None };
+        let client = Purpose::Client { node: None, inside: None };
         let clients: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &client).is_ok()).collect();
         let workers: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &worker).is_ok()).collect();
         assert_eq!((clients, workers), (vec![Role::Admin, Role::Client], vec![Role::Worker]));

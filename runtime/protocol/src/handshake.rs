@@ -65,6 +65,9 @@ pub enum Purpose {
     Client {
         /// The node into whose area it writes values; none if it uploads them all.
         node: Option<NodeId>,
+        /// Under what number it has left its end of a link in the memory of the master's process, if it is there too:
+        /// then nothing more is said on this stream.
+        inside: Option<u64>,
     },
     /// Run tasks.
     Worker {

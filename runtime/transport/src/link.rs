@@ -137,6 +137,8 @@ pub(crate) enum Source {
 pub(crate) struct Tap {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) taken: Vec<u8>,
+    /// How much of it was read.
+    pub(crate) read: usize,
 }
 
 impl Drop for Tap {
@@ -193,11 +195,18 @@ impl Source {
                 }
             }
             Self::Memory(tap) => {
-                if !tap.outbox.take(&mut tap.taken).await {
-                    return Err(LinkError::Closed(ENDED.to_owned()));
+                if tap.read == tap.taken.len() {
+                    // Both before the wait, which may be given up.
+                    tap.taken.clear();
+                    tap.read = 0;
+                    if !tap.outbox.take(&mut tap.taken).await {
+                        return Err(LinkError::Closed(ENDED.to_owned()));
+                    }
                 }
-                into.extend_from_slice(&tap.taken);
-                tap.outbox.on_written(tap.taken.len());
+                let piece = &tap.taken[tap.read..tap.taken.len().min(tap.read + WRITE_SIZE)];
+                into.extend_from_slice(piece);
+                tap.read += piece.len();
+                tap.outbox.on_written(piece.len());
                 Ok(())
             }
         }

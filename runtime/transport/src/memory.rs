@@ -1,4 +1,4 @@
-//! A link between two ends in one process, for tests: the same outboxes, limits and batching, but no sockets.
+//! A link between two ends in one process, for a client in its master's process and for tests: the same outboxes, limits and batching, but no sockets.
 use crate::link::{Link, Source, Tap};
 use crate::outbox::Outbox;
 use quiltwork_protocol::Message;
@@ -15,5 +15,5 @@ pub fn memory_pair<A: Message, B: Message>() -> (Link<A, B>, Link<B, A>) {
 }
 
 fn tap(outbox: &Arc<Outbox>) -> Source {
-    Source::Memory(Tap { outbox: outbox.clone(), taken: Vec::new() })
+    Source::Memory(Tap { outbox: outbox.clone(), taken: Vec::new(), read: 0 })
 }

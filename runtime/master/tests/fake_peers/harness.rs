@@ -92,7 +92,7 @@ impl Cluster {
 
     async fn admit_client(&self, node: Option<NodeId>) -> Result<FakeClient, JoinError> {
         let connection = self.connect(Role::Client).await;
-        let (welcome, link) = join(&connection, Purpose::Client { node }).await?;
+        let (welcome, link) = join(&connection, Purpose::Client { node, inside: None }).await?;
         let You::Client(job) = welcome.you else { panic!("{welcome:?}") };
         Ok(FakeClient { job, peer: Peer::new(connection, link), ends: VecDeque::new() })
     }

@@ -2,6 +2,7 @@
 mod adopting;
 mod dispatch;
 mod harness;
+mod inside;
 mod limits;
 mod loss;
 mod misbehaviour;

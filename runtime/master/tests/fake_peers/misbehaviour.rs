@@ -72,7 +72,8 @@ async fn a_worker_that_lies_about_a_size_is_lost() {
 async fn a_certificate_decides_what_a_peer_may_be() {
     let cluster = Cluster::start();
     let connection = cluster.connect(Role::Worker).await;
-    let refused = join::<ClientToMaster, MasterToWorker>(&connection, Purpose::Client { node: None }).await;
+    let refused =
+        join::<ClientToMaster, MasterToWorker>(&connection, Purpose::Client { node: None, inside: None }).await;
     let Err(JoinError::Refused(RefusalKind::Role, text)) = refused else { panic!("{refused:?}") };
     assert!(text.contains("`worker`"), "{text}");
 }

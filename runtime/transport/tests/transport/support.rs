@@ -51,7 +51,7 @@ pub(crate) fn hello() -> Hello {
         versions: VersionRange::OURS,
         build: BUILD.to_owned(),
         registry: 7,
-        purpose: Purpose::Client { node: None },
+        purpose: Purpose::Client { node: None, inside: None },
     }
 }
 
