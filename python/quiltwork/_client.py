@@ -160,11 +160,19 @@ class Client:
         """What happened to a task so far: when it was submitted, where it ran, and which workers died with it."""
         return self._session.story(future._handle)
 
-    def executor(self, **options: Any) -> Executor:
-        """This client as a `concurrent.futures.Executor`. Its tasks are submitted with these options."""
+    def executor(
+        self,
+        max_workers: int | None = None,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        **options: Any,
+    ) -> Executor:
+        """This client as a `concurrent.futures.Executor` (see `Executor`). Its tasks are submitted with these options,
+        which are those of `submit`."""
         from quiltwork._executor import Executor
 
-        return Executor(self, options)
+        return Executor(self, max_workers, initializer, initargs, options)
 
     def get(self, dsk: Mapping[Any, Any], keys: Any, **_: Any) -> Any:
         """Runs a graph of Dask's: `dask.compute(x, scheduler=client.get)`."""
