@@ -71,10 +71,10 @@ class _Call(NamedTuple, Generic[T]):
 class Executor(concurrent.futures.Executor):
     """Runs calls as tasks of a cluster, with the habits of `ProcessPoolExecutor`. Its end leaves the client open.
 
-    `max_workers` is how many of its calls may be with the cluster at a time: others wait here, and as with the standard
-    library's executors a call can be cancelled only as long as it waits. Without it all calls are sent at once, which is
-    quicker for short ones, and a cancelled one is stopped even where it runs. `initializer(*initargs)` is called in each
-    worker process before the first of its calls there; if it raises, this executor is broken.
+    `max_workers` is how many of its calls may be with the cluster at a time: others wait here, and as with the
+    standard library's executors a call can be cancelled only as long as it waits. Without it all calls are sent at
+    once, which is quicker for short ones, and a cancelled one is stopped even where it runs. `initializer(*initargs)`
+    is called in each worker process before the first of its calls there; if it raises, this executor is broken.
 
     What was submitted comes to its end before the program does.
     """

@@ -117,6 +117,10 @@ class Future(Generic[T]):
     def __reduce__(self) -> Any:
         return pass_future(self)
 
+    def __dask_tokenize__(self) -> tuple[str, int, str]:
+        # What stands for the value in Dask's names of things that are made of it.
+        return "quiltwork.Future", id(self._client), self.key
+
     def __repr__(self) -> str:
         if not self._handle.done():
             state = "pending"
