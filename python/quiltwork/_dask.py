@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +80,14 @@ def run_node(node: Any, values: Mapping[Any, Any]) -> Any:
 
 
 def begin_default(client: Client) -> Any:
-    """Has Dask compute by this client, if Dask was imported; what is returned ends that."""
-    dask = sys.modules.get("dask")
-    return None if dask is None else dask.config.set(scheduler=client.get)
+    """Has Dask compute by this client; what is returned ends that."""
+    import dask.config
+
+    settings: dict[str, Any] = {"scheduler": client.get}
+    # Dask's own choice would be files, which are lost to a task that runs again elsewhere.
+    if dask.config.get("dataframe.shuffle.method", None) is None:
+        settings["dataframe.shuffle.method"] = "tasks"
+    return dask.config.set(settings)
 
 
 def end_default(client: Client, setting: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import functools
+import os
 import threading
 import uuid
 import weakref
@@ -218,6 +219,10 @@ def _chunks(items: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[
 def _call_each(function: Callable[..., T], calls: list[tuple[Any, ...]]) -> list[T]:
     """In a worker: a chunk of a `map`."""
     return [function(*args) for args in calls]
+
+
+# What a forked process has of them will never end.
+os.register_at_fork(after_in_child=_open.clear)
 
 
 # Registered after the client's own end, and therefore called before it.
