@@ -7,7 +7,6 @@ from typing import Any
 
 import nbformat
 from conftest import PATIENCE
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 TOUR = Path(__file__).parents[2] / "examples" / "python" / "tour.ipynb"
@@ -17,9 +16,8 @@ def test_the_tour_gives_the_outputs_that_are_kept_in_it(tmp_path: Path) -> None:
     notebook: Any = nbformat.read(TOUR, as_version=4)
     kept = [said(cell) for cell in notebook.cells]
     assert any(kept)
-    # By sockets in the file system: nobody else can reach the kernel.
-    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
-    NotebookClient(notebook, kernel, timeout=PATIENCE, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    place = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=PATIENCE, kernel_name="python3", resources=place).execute()
     assert [said(cell) for cell in notebook.cells] == kept
 
 
