@@ -2,8 +2,8 @@
 
 Run it: `python examples/python/grid_search.py` (it needs scikit-learn). Expected output:
 
-    27 fits on 2 workers
-    best of 9: C=1.0, gamma=0.001, right in 99.6 % of unseen cases
+    18 fits on 2 workers
+    best of 6: C=1.0, gamma=0.001, right in 99.6 % of unseen cases
     the same as in this process
 """
 
@@ -17,7 +17,7 @@ import quiltwork.joblib  # registers the backend
 
 X, y = load_digits(return_X_y=True)
 X_known, X_unseen, y_known, y_unseen = train_test_split(X, y, random_state=0)
-search = GridSearchCV(SVC(), {"C": [0.1, 1.0, 10.0], "gamma": [0.0001, 0.001, 0.01]}, cv=3)
+search = GridSearchCV(SVC(), {"C": [0.1, 1.0], "gamma": [0.0001, 0.001, 0.01]}, cv=3)
 
 with qw.Client(n_workers=2) as client, joblib.parallel_config(backend="quiltwork"):
     search.fit(X_known, y_known)
