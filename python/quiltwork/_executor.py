@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
+from quiltwork import _native
 from quiltwork._initialized import Setup, call_after
 from quiltwork.errors import InitializerFailed
 
@@ -31,6 +32,15 @@ class _Promise(concurrent.futures.Future[T]):
     """A future of the standard library's that stops its task when it is cancelled."""
 
     task: Future[T] | None = None
+
+    def result(self, timeout: float | None = None) -> T:
+        # Not a wait of the engine's: within a task it has to be told.
+        with _native.lend():
+            return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        with _native.lend():
+            return super().exception(timeout)
 
     def cancel(self) -> bool:
         cancelled, task = super().cancel(), self.task
@@ -148,7 +158,8 @@ class Executor(concurrent.futures.Executor):
             for promise in pending:
                 promise.cancel()
         if wait:
-            concurrent.futures.wait(pending)
+            with _native.lend():
+                concurrent.futures.wait(pending)
 
     def _refuse_if_over(self) -> None:
         if self._broken is not None:
@@ -175,12 +186,13 @@ class Executor(concurrent.futures.Executor):
         return True
 
     def _on_ended(self, promise: _Promise[Any], task: Future[Any]) -> None:
-        self._begin_another()
-        promise.settle(task)
-        if self._setup is not None and not promise.cancelled():
-            error = promise.exception()
+        if self._setup is not None:
+            error = task._handle.failure()
+            # Before its future says so: whoever hears it there must not get another call in.
             if isinstance(error, InitializerFailed):
                 self._break(error)
+        self._begin_another()
+        promise.settle(task)
 
     def _begin_another(self) -> None:
         """Sends the next call that waits, in the place of one that has ended."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from joblib import register_parallel_backend
 from joblib._parallel_backends import AutoBatchingMixin, ParallelBackendBase
 
-from quiltwork import _batches
+from quiltwork import _batches, _native
 from quiltwork._client import current_client
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ class QuiltworkBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
     def retrieve_result_callback(self, out: Future[Any]) -> Any:
         """What a batch has made."""
         return pickle.loads(out.result())
+
+    def retrieval_context(self) -> _native.Lent:
+        """Within a task, what is held while its calls are waited for: others may use its slot."""
+        return _native.lend()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Cancels what has not ended, after a call has failed."""

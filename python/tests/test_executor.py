@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import operator
 import os
 import threading
@@ -102,7 +103,9 @@ def test_an_initializer_comes_first_in_every_process() -> None:
 
 def test_a_failing_initializer_breaks_its_executor_and_no_other(client: qw.Client, caplog: Any) -> None:
     executor = client.executor(2, initializer=operator.truediv, initargs=(1, 0))
-    futures = [executor.submit(abs, -1) for _ in range(10)]
+    futures = [executor.submit(abs, -1)]
+    with contextlib.suppress(concurrent.futures.BrokenExecutor):
+        futures += [executor.submit(abs, -1) for _ in range(10)]
     for future in futures:
         with pytest.raises(concurrent.futures.BrokenExecutor, match="ZeroDivisionError"):
             future.result(60)
@@ -146,3 +149,16 @@ def test_an_event_loop_runs_calls_in_it(client: qw.Client) -> None:
             return await asyncio.gather(*(loop.run_in_executor(executor, operator.neg, n) for n in range(10)))
 
     assert asyncio.run(main()) == [-n for n in range(10)]
+
+
+def test_tasks_that_use_executors_do_not_starve() -> None:
+    def nested(depth: int) -> int:
+        if depth == 0:
+            return 1
+        with qw.current_client().executor() as executor:
+            one = executor.submit(nested, 0)
+            executor.submit(nested, 0)
+            return one.result() + sum(executor.map(nested, [depth - 1] * 2))
+
+    with qw.Client(n_workers=1) as client:
+        assert client.submit(nested, 2).result(timeout=60) == 7

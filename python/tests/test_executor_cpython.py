@@ -19,7 +19,7 @@ try:
 except cpython_tests.NotHere as reason:
     pytest.skip(f"CPython's own tests of executors were not run: {reason}", allow_module_level=True)
 
-# Programs that name the standard library's classes, and look for what workers print; test_executor.py has such programs.
+# Programs that name the standard library's classes and look for what workers print; test_executor.py has one like them.
 NOT_OURS = ("test_interpreter_shutdown", "test_submit_after_interpreter_shutdown", "test_hang_gh83386")
 
 _client: qw.Client

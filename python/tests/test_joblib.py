@@ -103,6 +103,18 @@ def test_calls_within_calls_run_in_the_worker(client: qw.Client, backend: None) 
     assert Parallel(n_jobs=2)(delayed(outer)(n) for n in range(4)) == [(3 * n + 3, set()) for n in range(4)]
 
 
+def test_tasks_that_use_joblib_do_not_starve() -> None:
+    def nested() -> list[int]:
+        import quiltwork.joblib  # noqa: F401
+
+        with joblib.parallel_config(backend="quiltwork"):
+            return list(Parallel(n_jobs=2)(delayed(operator.neg)(n) for n in range(3)))
+
+    # One slot would make it run its calls one by one where it is.
+    with qw.Client(n_workers=1, slots=2) as client:
+        assert client.gather(client.map(lambda _: nested(), range(4)), timeout=60) == [[0, -1, -2]] * 4
+
+
 def test_a_large_array_travels_once(backend: None) -> None:
     large = np.arange(1_000_000.0)
     frame = pd.DataFrame({"a": large, "b": large}, copy=True)
