@@ -235,7 +235,7 @@ class Client:
             _dask.end_default(self, setting)
 
     def __enter__(self) -> Client:
-        if "dask" in sys.modules:
+        if "dask" in sys.modules and self._dask_default is None:
             from quiltwork import _dask
 
             self._dask_default = _dask.begin_default(self)

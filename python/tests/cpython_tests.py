@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,8 @@ def _take_debians() -> None:
 
 
 def _unpack_debians(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     unpacked = folder / "debian"
     name = f"libpython{VERSION[0]}.{VERSION[1]}-testsuite"
     try:
