@@ -110,16 +110,29 @@ def _submit(client: Client, graph: Any, wanted: set[Any], given: Mapping[str, An
     futures: dict[Any, Future[Any]] = {}
     for key in sorted(nodes, key=ranks.__getitem__):
         node = nodes[key]
-        if isinstance(node, specification.Alias):
-            futures[key] = futures[node.target]
-        elif isinstance(node, specification.DataNode):
-            futures[key] = node.value if isinstance(node.value, Future) else client.put(node.value)
-        else:
+        known = _known(client, node, specification, futures)
+        if known is None:
             inputs = {needed: futures[needed] for needed in node.dependencies}
             options = _options(key, ranks[key], len(nodes), given, annotations)
-            futures[key] = client._submit(function, (node, inputs), {}, options, None, False)
-            futures[key].name = str(key)
+            known = client._submit(function, (node, inputs), {}, options, None, False)
+            known.name = str(key)
+        futures[key] = known
     return {key: futures[key] for key in wanted}
+
+
+def _known(client: Client, node: Any, specification: Any, futures: Mapping[Any, Future[Any]]) -> Future[Any] | None:
+    """What a node is that needs no task: another node, or a value."""
+    if isinstance(node, specification.Alias):
+        return futures[node.target]
+    if not isinstance(node, specification.DataNode):
+        return None
+    if isinstance(node.value, Future):
+        return node.value
+    try:
+        return client.put(node.value)
+    except Exception:
+        # Futures within a value only travel as arguments of a task; and of what cannot travel, that can tell.
+        return None
 
 
 def _options(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -190,6 +191,10 @@ def test_collections_become_futures(client: qw.Client) -> None:
     assert plain == 7
     assert client.submit(operator.add, future, 1).result() == 46
     assert dask.delayed(operator.add)(future, 2).compute(scheduler=client.get) == 47
+    assert dask.delayed(sum)([future, 1]).compute(scheduler=client.get) == 46
+    assert client.get({"x": [future, 1], "y": (sum, "x")}, ["x", "y"]) == ([45, 1], 46)
+    with pytest.raises(qw.errors.CannotTravel, match="node"):
+        client.get({"x": threading.Lock(), "y": (str, "x")}, "y")
 
 
 def test_annotations_and_options_reach_the_tasks(client: qw.Client, tmp_path: Any) -> None:
