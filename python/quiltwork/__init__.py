@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quiltwork._client import Client, current_client
     from quiltwork._executor import Executor
-    from quiltwork._future import Future, as_completed, wait
+    from quiltwork._future import AsCompleted, Future, as_completed, wait
     from quiltwork._native import TaskContext, __version__, copied_bytes, current_task
     from quiltwork._task import Task, task
 
 __all__ = [
+    "AsCompleted",
     "Client",
     "Executor",
     "Future",
@@ -38,6 +39,7 @@ __all__ = [
 
 # Where each name is; read when it is first used, so that the import is quick.
 _PLACES = {
+    "AsCompleted": "_future",
     "Client": "_client",
     "Executor": "_executor",
     "Future": "_future",

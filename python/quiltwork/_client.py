@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +35,11 @@ class Client:
 
     Without `address` it starts a cluster on this machine, of one process per processor, which ends with the client:
     at the end of the `with` block, by `close()`, or with this process, however that ends. `address` is the `ticket` of
-    a cluster that another process of this machine has started.
+    a cluster that another process of this machine has started. Within the `with` block Dask, if it was imported before,
+    computes its collections by this client.
+
+    In an event loop it is used by `async with`, and its futures are awaited. To make it takes about a tenth of a
+    second: a loop that serves others meanwhile should `await asyncio.to_thread(Client)`.
 
     `slots` is how many tasks each worker runs at a time, on threads. `memory_limit` is what each worker may hold of
     values and its tasks may ask for: bytes, or text such as `"2GiB"`.
@@ -63,6 +68,7 @@ class Client:
         self._shelf = Shelf(session)
         self._keyed: weakref.WeakValueDictionary[str, Future[Any]] = weakref.WeakValueDictionary()
         self._callbacks: Callbacks | None = None
+        self._dask_default: Any = None
         self._lock = threading.Lock()
         _open.add(self)
         _newest.append(weakref.ref(self))
@@ -160,17 +166,43 @@ class Client:
         """What happened to a task so far: when it was submitted, where it ran, and which workers died with it."""
         return self._session.story(future._handle)
 
-    def executor(self, **options: Any) -> Executor:
-        """This client as a `concurrent.futures.Executor`. Its tasks are submitted with these options."""
+    def executor(
+        self,
+        max_workers: int | None = None,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        **options: Any,
+    ) -> Executor:
+        """This client as a `concurrent.futures.Executor` (see `Executor`). Its tasks are submitted with these options,
+        which are those of `submit`."""
         from quiltwork._executor import Executor
 
-        return Executor(self, options)
+        return Executor(self, max_workers, initializer, initargs, options)
 
-    def get(self, dsk: Mapping[Any, Any], keys: Any, **_: Any) -> Any:
-        """Runs a graph of Dask's: `dask.compute(x, scheduler=client.get)`."""
+    def get(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        """Runs a graph of Dask's: `dask.compute(x, scheduler=client.get)`.
+
+        Of the options `retries`, `priority`, `resources` and `memory` are those of `submit`, for all tasks; single ones
+        have them by `dask.annotate`. What else other schedulers take is ignored.
+        """
         from quiltwork import _dask
 
-        return _dask.get(self, dsk, keys)
+        return _dask.get(self, dsk, keys, options)
+
+    def compute(self, collections: Any, *, optimize_graph: bool = True, **options: Any) -> Any:
+        """Begins to compute a collection of Dask's and returns a future of it, or a list of futures for several.
+        The options are those of `get`."""
+        from quiltwork import _dask
+
+        return _dask.compute(self, collections, optimize_graph, options)
+
+    def persist(self, collections: Any, *, optimize_graph: bool = True, **options: Any) -> Any:
+        """Begins to compute the parts of a collection of Dask's, or of several, which stay in the cluster, and returns
+        the collection made of them. The options are those of `get`."""
+        from quiltwork import _dask
+
+        return _dask.persist(self, collections, optimize_graph, options)
 
     @property
     def ticket(self) -> str:
@@ -194,14 +226,31 @@ class Client:
         self._session.close()
         with self._lock:
             callbacks, self._callbacks = self._callbacks, None
+            setting, self._dask_default = self._dask_default, None
         if callbacks is not None:
             callbacks.close()
+        if setting is not None:
+            from quiltwork import _dask
+
+            _dask.end_default(self, setting)
 
     def __enter__(self) -> Client:
+        if "dask" in sys.modules and self._dask_default is None:
+            from quiltwork import _dask
+
+            self._dask_default = _dask.begin_default(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Client:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        import asyncio
+
+        await asyncio.to_thread(self.close)
 
     def __repr__(self) -> str:
         if self._session.closed:

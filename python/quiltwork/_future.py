@@ -11,6 +11,8 @@ from quiltwork import _native
 from quiltwork._pickled import load, pass_future
 
 if TYPE_CHECKING:
+    import asyncio
+
     from quiltwork._client import Client
     from quiltwork._native import Handle, Payload
 
@@ -108,7 +110,8 @@ class Future(Generic[T]):
                 loop.call_soon_threadsafe(arrived)
 
         self.add_done_callback(wake)
-        yield from waiting
+        with _native.lend():
+            yield from waiting
         return self.result()
 
     def _fetch(self, timeout: float | None) -> Payload | None:
@@ -116,6 +119,10 @@ class Future(Generic[T]):
 
     def __reduce__(self) -> Any:
         return pass_future(self)
+
+    def __dask_tokenize__(self) -> tuple[str, int, str]:
+        # What stands for the value in Dask's names of things that are made of it.
+        return "quiltwork.Future", id(self._client), self.key
 
     def __repr__(self) -> str:
         if not self._handle.done():
@@ -149,25 +156,86 @@ class _Left:
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
+I = TypeVar("I")  # noqa: E741
+
+
+class AsCompleted(Generic[I]):
+    """Futures in the order in which their tasks end; what `as_completed` returns. Used by `for` or by `async for`."""
+
+    def __init__(
+        self, futures: Iterable[Future[Any]], timeout: float | None, item_of: Callable[[Future[Any]], I]
+    ) -> None:
+        self._futures = list(futures)
+        self._timeout = timeout
+        self._left = _Left(timeout)
+        self._item_of = item_of
+        self._completed: Iterator[Future[Any]] | None = None
+        self._arrivals: asyncio.Queue[Future[Any]] | None = None
+        self._told = 0
+
+    def __iter__(self) -> AsCompleted[I]:
+        return self
+
+    def __next__(self) -> I:
+        if self._completed is None:
+            self._completed = _completed(self._futures, self._timeout)
+        return self._item_of(next(self._completed))
+
+    def __aiter__(self) -> AsCompleted[I]:
+        return self
+
+    async def __anext__(self) -> I:
+        import asyncio
+
+        if self._told == len(self._futures):
+            raise StopAsyncIteration
+        if self._arrivals is None:
+            self._arrivals = self._listen()
+        try:
+            with _native.lend():
+                future = await asyncio.wait_for(self._arrivals.get(), self._left.seconds())
+        except TimeoutError:
+            raise _late(len(self._futures) - self._told, len(self._futures), self._timeout) from None
+        self._told += 1
+        return self._item_of(future)
+
+    def _listen(self) -> asyncio.Queue[Future[Any]]:
+        import asyncio
+
+        loop, arrivals = asyncio.get_running_loop(), asyncio.Queue[Future[Any]]()
+
+        def put(future: Future[Any]) -> None:
+            # If the loop was closed meanwhile, nobody waits any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(arrivals.put_nowait, future)
+
+        for future in self._futures:
+            future.add_done_callback(put)
+        return arrivals
+
+
 @overload
 def as_completed(
     futures: Iterable[Future[T]], *, timeout: float | None = None, with_results: Literal[False] = False
-) -> Iterator[Future[T]]: ...
+) -> AsCompleted[Future[T]]: ...
 @overload
 def as_completed(
     futures: Iterable[Future[T]], *, timeout: float | None = None, with_results: Literal[True]
-) -> Iterator[tuple[Future[T], T]]: ...
+) -> AsCompleted[tuple[Future[T], T]]: ...
 def as_completed(
     futures: Iterable[Future[T]], *, timeout: float | None = None, with_results: bool = False
-) -> Iterator[Future[T]] | Iterator[tuple[Future[T], T]]:
+) -> AsCompleted[Future[T]] | AsCompleted[tuple[Future[T], T]]:
     """Hands out futures as their tasks end, well or not; with `with_results` as pairs, raising what tasks raised.
 
-    `TimeoutError` if all of it takes more than so many seconds.
+    `TimeoutError` if all of it takes more than so many seconds. In an event loop, use `async for`.
     """
-    completed = _completed(list(futures), timeout)
     if with_results:
-        return ((future, future.result()) for future in completed)
-    return completed
+        return AsCompleted(futures, timeout, lambda future: (future, future.result()))
+    return AsCompleted(futures, timeout, lambda future: future)
+
+
+def _late(late: int, of: int, timeout: float | None) -> TimeoutError:
+    return TimeoutError(f"{late} of {of} tasks have not ended within {timeout} s")
 
 
 def _completed(futures: list[Future[T]], timeout: float | None) -> Iterator[Future[T]]:
@@ -176,7 +244,7 @@ def _completed(futures: list[Future[T]], timeout: float | None) -> Iterator[Futu
     for told in range(len(futures)):
         place = interruptible(futures, lambda: completed.next(left.seconds()))
         if place is None:
-            raise TimeoutError(f"{len(futures) - told} of {len(futures)} tasks have not ended within {timeout} s")
+            raise _late(len(futures) - told, len(futures), timeout)
         yield futures[place]
 
 

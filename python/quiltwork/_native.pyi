@@ -7,6 +7,7 @@ from quiltwork._run import Raised
 __all__ = [
     "Completed",
     "Handle",
+    "Lent",
     "Notices",
     "Options",
     "Payload",
@@ -15,6 +16,7 @@ __all__ = [
     "__version__",
     "copied_bytes",
     "current_task",
+    "lend",
     "serve",
 ]
 
@@ -98,6 +100,12 @@ class TaskContext:
     def cancelled(self) -> bool: ...
     def progress(self, done: int, total: int) -> None: ...
 
+@final
+class Lent:
+    def __enter__(self) -> Lent: ...
+    def __exit__(self, *_raised: object) -> None: ...
+
 def current_task() -> TaskContext | None: ...
+def lend() -> Lent: ...
 def serve(execute: Callable[[str, Sequence[Payload]], Pickled | Raised]) -> None: ...
 def copied_bytes() -> int: ...

@@ -65,6 +65,12 @@ def load(payload: Payload) -> Any:
     return pickle.loads(pickled, buffers=buffers)
 
 
+def load_to_write(payload: Payload) -> Any:
+    """The object, with large arrays of its own that may be written to."""
+    pickled, buffers = payload.open()
+    return pickle.loads(pickled, buffers=map(bytearray, buffers))
+
+
 def dump_call(call: object) -> tuple[Pickled, list[Future[Any]]]:
     """Pickles what a task is called with, and lists the futures in it, in the order of their numbers."""
     outer, _passing.futures = _passing.futures, []

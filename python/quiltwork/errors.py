@@ -46,6 +46,10 @@ class NoSuchResources(TaskError):
     """No worker has what the task asks for."""
 
 
+class InitializerFailed(TaskError, concurrent.futures.BrokenExecutor):
+    """The `initializer` of an executor raised: the executor takes no more calls."""
+
+
 class ConnectionLost(QuiltworkError, ConnectionError):
     """The cluster cannot be reached, or not any more."""
 

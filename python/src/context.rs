@@ -1,5 +1,7 @@
-//! What a running task can learn about itself and tell, for Python.
+//! What a running task can learn about itself and tell, for Python, and how it waits in an event loop.
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use std::sync::{Mutex, PoisonError};
 
 /// The attempt of a task that runs on this thread.
 #[pyclass(frozen, module = "quiltwork._native")]
@@ -36,4 +38,29 @@ impl TaskContext {
 #[pyfunction]
 pub(crate) fn current_task() -> Option<TaskContext> {
     quiltwork::TaskContext::current().map(TaskContext)
+}
+
+/// The slots of a task whose thread waits in an event loop, and not in the engine, which would lend them by itself.
+#[pyclass(frozen, module = "quiltwork._native")]
+pub(crate) struct Lent(Mutex<Option<quiltwork::bindings::Lent>>);
+
+#[pymethods]
+impl Lent {
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Takes the slots back; waits for them if others have them.
+    #[pyo3(signature = (*_raised))]
+    fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, PyTuple>) {
+        let lent = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Whoever has them may need the interpreter to come to its end.
+        py.detach(|| drop(lent));
+    }
+}
+
+/// Lends the slots of the task that runs on this thread until the end of a `with` block; nothing if none does.
+#[pyfunction]
+pub(crate) fn lend() -> Lent {
+    Lent(Mutex::new(quiltwork::bindings::lend()))
 }

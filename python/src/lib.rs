@@ -34,7 +34,7 @@ mod _native {
     #[pymodule_export]
     use super::completed::Completed;
     #[pymodule_export]
-    use super::context::{TaskContext, current_task};
+    use super::context::{Lent, TaskContext, current_task, lend};
     #[pymodule_export]
     use super::handle::Handle;
     #[pymodule_export]

@@ -36,4 +36,6 @@ def test_types_of_results_survive(client: qw.Client) -> None:
 
 
 async def await_it(client: qw.Client) -> int:
+    async for done in qw.as_completed(client.map(add, [1], [2])):
+        assert_type(done, qw.Future[int])
     return assert_type(await client.submit(add, 1, 2), int)

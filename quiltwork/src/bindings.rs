@@ -16,7 +16,7 @@ pub use crate::size::ByteSize;
 pub use bytes;
 pub use quiltwork_types::{AttemptId, Encoding};
 pub use quiltwork_worker::Argument as Given;
-pub use quiltwork_worker::{Arguments, Executor, Product, TaskError, copied_bytes, note_copy};
+pub use quiltwork_worker::{Arguments, Executor, Lent, Product, TaskError, copied_bytes, lend, note_copy};
 
 /// A value in its encoding, which only the bindings understand.
 #[derive(Clone, Debug)]
