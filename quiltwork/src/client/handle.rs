@@ -37,6 +37,11 @@ impl<T> Handle<T> {
         Self { target, makes: PhantomData }
     }
 
+    /// A handle of nothing, which says why.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self::new(Target::failed(Box::new(error)))
+    }
+
     pub(super) const fn target(&self) -> &Target {
         &self.target
     }

@@ -225,7 +225,7 @@ impl Scheduler {
         let inputs = self.tasks[key].inputs.iter();
         let inputs =
             inputs.map(|edge| self.source_of(edge.task).expect("inputs of a queued task are available")).collect();
-        turn.act(Action::Dispatch { worker, attempt, inputs });
+        turn.act(Action::Dispatch { worker, attempt, actor: None, inputs });
     }
 
     /// Whether a lower-ranked task would take what a reservation waits for. An attempt that lends its slots may wait
