@@ -37,7 +37,7 @@ use handle::Target;
 use quiltwork_master::Doorway;
 use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::master_to_client::Answer;
-use quiltwork_types::WorkerInfo;
+use quiltwork_types::{ActorName, WorkerInfo};
 use session::Session;
 use std::collections::HashMap;
 use std::fmt;
@@ -253,6 +253,12 @@ impl Client {
             }
         });
         targets.map(|target| Handle::new(target.unwrap_or_else(Target::failed))).collect()
+    }
+
+    /// A reference to an actor; what is wrong is told by the handle.
+    pub(crate) fn refer<T>(&self, actor: ActorName) -> Handle<T> {
+        let cell = submission::refer(self.session.shared(), actor);
+        cell.map_or_else(Handle::failed, |cell| Handle::new(self.target(cell)))
     }
 
     /// One target for each output, in their order; an output that is listed twice is one reference.

@@ -2,6 +2,7 @@
 #![no_std]
 extern crate alloc;
 
+mod actor;
 mod dense;
 mod encoding;
 mod failure;
@@ -13,6 +14,7 @@ mod task;
 mod time;
 mod worker;
 
+pub use actor::{ActorName, ActorOptions, TaskRole};
 pub use dense::DenseMap;
 pub use encoding::{Encoding, TypeHash};
 pub use failure::{FailureKind, TaskFailure};
