@@ -24,7 +24,7 @@ _MESSAGE_LIMIT = 4 * 1024
 
 
 # Modules that stand between a task and the user's own function.
-_OURS = {__name__, "quiltwork._dask", "quiltwork.train._rounds", "quiltwork.train._step"}
+_OURS = {__name__, "quiltwork.train._rounds", "quiltwork.train._step"}
 
 
 def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:

@@ -83,6 +83,21 @@ def test_regressors_are_averaged(estimator: Any) -> None:
     assert fit.estimator(outcome.params).score(*partition(7)) > 0.98
 
 
+def test_samples_may_be_sparse_or_of_another_type() -> None:
+    from scipy.sparse import csr_array
+
+    fit = PartialFit(SGDClassifier(), features=2, classes=["a", "b", "c"])
+    plain, kinds = labelled(1)
+    settings: dict[str, Any] = {"params": fit.params, "progress": False}
+    digests = {
+        train.serial(fit, partitions=[(samples, kinds)], **settings).digest
+        for samples in (plain.astype(np.float32).astype(np.float64), plain.astype(np.float32), plain.tolist())
+    }
+    assert len(digests) == 2, "only the numbers matter"
+    sparse = train.serial(fit, partitions=[(csr_array(plain), kinds)], rounds=5, **settings)
+    assert fit.estimator(sparse.params).score(*labelled(9)) > 0.9
+
+
 def test_rates_that_shrink_go_on_from_round_to_round() -> None:
     fit = PartialFit(SGDClassifier(), features=2, classes=["a", "b", "c"])
     seen: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -45,12 +46,12 @@ class Context:
         """A new generator from the seed."""
         return np.random.default_rng(self.seed)
 
-    @property
+    @cached_property
     def start(self) -> Any:
         """The parameters the round began with, to be read."""
         return self._structure.build(self._structure.views(self._start))
 
-    @property
+    @cached_property
     def control(self) -> Any:
         """What `Scaffold` has the step add to its gradients, in the form of the parameters; zeros under other
         strategies."""

@@ -60,8 +60,7 @@ class PartialFit:
             estimator.set_params(random_state=ctx.seed % 2**32)
         if isinstance(seen := getattr(estimator, "t_", None), float):
             estimator.t_ = seen + (ctx.round - 1) * self._epochs * len(targets)
-        # Estimators compute in the type of their samples, which must be that of their coefficients.
-        samples = np.asarray(samples, dtype=_first(params).dtype)
+        samples = _as_type_of(params, samples)
         for _ in range(self._epochs):
             estimator.partial_fit(samples, targets)
         return Update(_coefficients(estimator), weight=len(targets), metrics=_loss(estimator))
@@ -103,10 +102,11 @@ def _coefficients(estimator: Any) -> Params:
     return found
 
 
-def _first(params: Params) -> Any:
-    """Any array of the coefficients: they are all of one type."""
+def _as_type_of(params: Params, samples: Any) -> Any:
+    """Samples in the type of the coefficients, which are all of one: estimators compute in that of their samples."""
     values = next(iter(params.values()))
-    return values[0] if isinstance(values, list) else values
+    dtype = (values[0] if isinstance(values, list) else values).dtype
+    return samples.astype(dtype) if hasattr(samples, "tocsr") else np.asarray(samples, dtype=dtype)
 
 
 def _loss(estimator: Any) -> dict[str, float]:

@@ -1,4 +1,4 @@
-//! FedProx: averaging whose local training is pulled back to where it began; how strongly travels with the assignment.
+//! `FedProx`: averaging whose local training is pulled back to where it began; how strongly travels with the assignment.
 use super::average::average;
 use super::error::Result;
 use super::parameters::Parameters;
@@ -11,7 +11,7 @@ const MU: &str = "proximal";
 
 /// Weighted averaging of models that each minimize their own loss plus μ/2 ‖w − w₀‖², where w₀ is what the round began
 /// with, so that they do not drift apart (Li, Sahu, Zaheer, Sanjabi, Talwalkar and Smith, *Federated Optimization in
-/// Heterogeneous Networks*, MLSys 2020). With μ = 0 it is [`WeightedAverage`](super::WeightedAverage).
+/// Heterogeneous Networks*, Machine Learning and Systems 2020). With μ = 0 it is [`WeightedAverage`](super::WeightedAverage).
 ///
 /// The task that trains adds the pull to its gradients by [`Assignment::add_proximal`]:
 ///

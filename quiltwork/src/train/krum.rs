@@ -8,7 +8,7 @@ use super::updates::Updates;
 
 /// Takes the update whose nearest others are nearest, as it is, or the mean of the few best such (multi-Krum): of n updates, f
 /// hostile ones cannot be chosen unless they are like honest ones (Blanchard, El Mhamdi, Guerraoui and Stainer, *Machine Learning
-/// with Adversaries: Byzantine Tolerant Gradient Descent*, NeurIPS 2017). The score of an update is the sum of the squared
+/// with Adversaries: Byzantine Tolerant Gradient Descent*, NIPS 2017). The score of an update is the sum of the squared
 /// distances to the n − f − 2 nearest others. It needs 2 f + 3 updates.
 ///
 /// Every update counts alike, however many samples it claims. Of equal scores, the one of the lower partition is better.

@@ -17,13 +17,11 @@ impl<T: Pod + Send + Sync> Numbers<T> {
     /// The numbers these bytes are, in the order of this machine: in place, or as a copy if they begin where numbers may
     /// not. What is behind the last whole number is left out.
     pub(super) fn in_place(bytes: Bytes) -> Self {
-        match bytemuck::try_cast_slice::<u8, T>(&bytes) {
-            Ok(_) => Self::InPlace(bytes),
-            Err(_) => {
-                let whole = bytes.chunks_exact(size_of::<T>());
-                Self::from(whole.map(bytemuck::pod_read_unaligned).collect::<Vec<T>>())
-            }
+        if bytemuck::try_cast_slice::<u8, T>(&bytes).is_ok() {
+            return Self::InPlace(bytes);
         }
+        let whole = bytes.chunks_exact(size_of::<T>());
+        Self::from(whole.map(bytemuck::pod_read_unaligned).collect::<Vec<T>>())
     }
 
     /// Their bytes in the order of this machine, shared.

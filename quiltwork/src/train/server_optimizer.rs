@@ -13,8 +13,8 @@ const SCALE: &str = "scale/";
 /// Follows the average with an optimiser instead of taking it as it is: the difference between the weighted average and the
 /// parameters the round began with stands for a (negative) gradient. Rate 1 without momentum is the weighted average.
 ///
-/// FedAdam, FedYogi and FedAdagrad are those of Reddi, Charles, Zaheer, Garrett, Rush, Konečný, Kumar and McMahan, *Adaptive
-/// Federated Optimization*, ICLR 2021; FedAvgM is that of Hsu, Qi and Brown, *Measuring the Effects of Non-Identical Data
+/// `FedAdam`, `FedYogi` and `FedAdagrad` are those of Reddi, Charles, Zaheer, Garrett, Rush, Konečný, Kumar and McMahan, *Adaptive
+/// Federated Optimization*, ICLR 2021; `FedAvgM` is that of Hsu, Qi and Brown, *Measuring the Effects of Non-Identical Data
 /// Distribution for Federated Visual Classification*, 2019.
 ///
 /// ```
@@ -132,8 +132,7 @@ impl ServerOptimizer {
         *scale = match self.rule {
             Rule::AvgM | Rule::Adagrad => *scale + square,
             Rule::Adam => self.decay * *scale + (1.0 - self.decay) * square,
-            Rule::Yogi if *scale == square => *scale,
-            Rule::Yogi => *scale - (1.0 - self.decay) * square * (*scale - square).signum(),
+            Rule::Yogi => *scale - (1.0 - self.decay) * square * f64::from(scale.total_cmp(&square) as i8),
         };
         self.rate * *momentum / (scale.sqrt() + self.adaptivity)
     }
