@@ -128,6 +128,11 @@ def test_parameters_are_trees_of_all_kinds(client: qw.Client) -> None:
     assert outcome.digest == train.serial(fit, params=params, partitions=[1, 2], progress=False).digest
 
 
+def test_a_number_stays_a_float_whatever_python_makes_of_it() -> None:
+    outcome = train.serial(lambda p, x, ctx: train.Update({"x": 3}), params={"x": 0.5}, partitions=[1], progress=False)
+    assert outcome.params == {"x": 3.0} and isinstance(outcome.params["x"], float)
+
+
 def test_one_array_alone_is_a_model(client: qw.Client) -> None:
     outcome = train.run(client, lambda p, x, ctx: train.Update(p + x), params=np.zeros(2), partitions=[1, 5])  # type: ignore[operator]
     np.testing.assert_array_equal(outcome.params, [3.0, 3.0])

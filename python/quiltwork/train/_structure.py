@@ -28,7 +28,8 @@ class Leaf:
 
     def take(self, value: Any, into: list[Array]) -> None:
         """Adds what stands in this place to the list, in the leaf's own type."""
-        found = _as_array(value, self.name)
+        # Where a float stood, Python's own arithmetic may have made an int.
+        found = _as_array(float(value) if self.is_float and type(value) is int else value, self.name)
         if found.shape != self.shape:
             raise ValueError(
                 f"`{self.name}` has the shape {found.shape}, but {self.shape} in the parameters it began with"

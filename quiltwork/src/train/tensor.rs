@@ -283,7 +283,12 @@ impl Serialize for Tensor {
 impl<'de> Deserialize<'de> for Tensor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Wire { dtype, shape, bytes } = Wire::deserialize(deserializer)?;
-        Self::from_bytes(dtype, shape, &bytes.0).map_err(de::Error::custom)
+        let tensor = if cfg!(target_endian = "little") {
+            Self::from_blob(dtype, shape, &Blob::from(bytes.0.into_owned()))
+        } else {
+            Self::from_bytes(dtype, shape, &bytes.0)
+        };
+        tensor.map_err(de::Error::custom)
     }
 }
 
