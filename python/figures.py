@@ -1,6 +1,6 @@
 """Measures the Python package on this machine: two workers of one slot each, five rounds, minimum / median / maximum.
 
-Run it with an installed release wheel: `pip install ./python numpy && python python/figures.py`.
+Run it with an installed release wheel: `pip install ./python numpy && OPENBLAS_NUM_THREADS=1 python python/figures.py`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import quiltwork as qw
+from quiltwork import train
 
 ROUNDS = 5
 TASKS = 10_000
 CALLS = 500
 LARGE = 12_500_000  # numbers of 8 bytes
+PARTITIONS = 8
+DIGITS = Path(__file__).parents[1] / "examples" / "data" / "digits.csv"
 
 
 def report(what: str, unit: str, figures: list[float]) -> None:
@@ -44,6 +49,60 @@ def start_millis() -> float:
 
 def latencies(client: qw.Client) -> list[float]:
     return sorted(1e6 * seconds(client.submit(operator.neg, 1).result) for _ in range(CALLS))
+
+
+def likelihood(scores: Any) -> Any:
+    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def logistic_step(params: Any, partition: Any, ctx: train.Context) -> train.Update:
+    """Multinomial logistic regression: 650 numbers, so that the round itself is seen."""
+    inputs, labels = partition
+    miss = likelihood(inputs @ params["w"])
+    miss[np.arange(len(labels)), labels] -= 1
+    params["w"] -= 0.1 / len(labels) * (inputs.T @ miss)
+    return train.Update(params, weight=len(labels))
+
+
+def network_step(params: Any, partition: Any, ctx: train.Context) -> train.Update:
+    """One step through a network with a hidden layer: a million numbers of 4 bytes."""
+    inputs, labels = partition
+    hidden = np.maximum(inputs @ params["into"], 0)
+    miss = likelihood(hidden @ params["out"])
+    miss[np.arange(len(labels)), labels] -= 1
+    miss *= np.float32(0.1 / len(labels))
+    blame = (miss @ params["out"].T) * (hidden > 0)
+    params["out"] -= hidden.T @ miss
+    params["into"] -= inputs.T @ blame
+    return train.Update(params, weight=len(labels))
+
+
+def training(client: qw.Client) -> None:
+    table = np.loadtxt(DIGITS, delimiter=",", skiprows=1)
+    pixels, labels = np.hstack([table[:, :64] / 16, np.ones((len(table), 1))]), table[:, 64].astype(int)
+    digits = [(pixels[number::PARTITIONS], labels[number::PARTITIONS]) for number in range(PARTITIONS)]
+    rng = np.random.default_rng(0)
+    noise = [(rng.standard_normal((256, 1000), dtype=np.float32), rng.integers(0, 10, 256)) for _ in range(PARTITIONS)]
+    scale = np.float32(0.03)
+    network = {
+        name: scale * rng.standard_normal((1000, n), dtype=np.float32) for name, n in [("into", 1000), ("out", 10)]
+    }
+    for name, step, params, partitions, rounds in [
+        ("logistic regression of digits", logistic_step, {"w": np.zeros((65, 10))}, digits, 50),
+        ("a network of a million numbers", network_step, network, noise, 20),
+    ]:
+        run = dict(fit=step, params=params, rounds=rounds, progress=False)
+        held = client.scatter(partitions)
+        train.run(client, partitions=held, **run)
+
+        def millis(work: Callable[[], object], rounds: int = rounds) -> list[float]:
+            return [1000 * seconds(work) / rounds for _ in range(ROUNDS)]
+
+        clustered = millis(lambda held=held, run=run: train.run(client, partitions=held, **run))
+        report(f"a round of {name}, {PARTITIONS} partitions", "ms", clustered)
+        alone = millis(lambda partitions=partitions, run=run: train.serial(partitions=partitions, **run))
+        report(f"a round of {name} in one process", "ms", alone)
 
 
 def main() -> None:
@@ -76,6 +135,7 @@ def main() -> None:
             report(f"{name} made before, to the client", "ms", [1000 * seconds(a.result) for a in arrays])
             assert qw.copied_bytes() == copied
             del arrays
+        training(client)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ pub(crate) fn train(model: &Parameters, rows: &Rows, assignment: &Assignment) ->
         }
     }
     let metrics = Metrics::from([("loss".to_owned(), loss / (EPOCHS * rows.len()) as f64)]);
-    Ok(Update { parameters: network.into_parameters()?, samples: rows.len() as u64, metrics })
+    Ok(Update::new(network.into_parameters()?, rows.len() as u64, metrics))
 }
 
 /// The share of rows the model reads correctly.

@@ -7,7 +7,7 @@
         print(client.submit(sum, squares).result())  # 285
 
 Importing it starts nothing. See `Client`, `Future`, `task`, `as_completed`, `wait`, and `quiltwork.errors`; within a
-task `current_client` and `current_task`.
+task `current_client` and `current_task`. Models are trained in partitions by `quiltwork.train`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quiltwork import train as train
     from quiltwork._client import Client, current_client
     from quiltwork._executor import Executor
     from quiltwork._future import AsCompleted, Future, as_completed, wait
@@ -34,6 +35,7 @@ __all__ = [
     "current_client",
     "current_task",
     "task",
+    "train",
     "wait",
 ]
 
@@ -54,13 +56,18 @@ _PLACES = {
     "wait": "_future",
 }
 
+# Modules that need more than this package needs, imported when they are first used.
+_MODULES = {"train"}
+
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     place = _PLACES.get(name)
     if place is None:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
-    import importlib
-
     found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
     globals()[name] = found
     return found

@@ -3,6 +3,8 @@ from typing import Any, final
 
 from quiltwork._pickled import Pickled
 from quiltwork._run import Raised
+from quiltwork.train._settings import Training
+from quiltwork.train._step import PackedUpdate
 
 __all__ = [
     "Completed",
@@ -12,12 +14,15 @@ __all__ = [
     "Options",
     "Payload",
     "Session",
+    "Strategy",
     "TaskContext",
     "__version__",
     "copied_bytes",
     "current_task",
     "lend",
     "serve",
+    "train_by_tasks",
+    "train_here",
 ]
 
 __version__: str
@@ -105,6 +110,28 @@ class Lent:
     def __enter__(self) -> Lent: ...
     def __exit__(self, *_raised: object) -> None: ...
 
+class Strategy:
+    @staticmethod
+    def weighted_average() -> Strategy: ...
+    @staticmethod
+    def server_optimizer(rule: str, rate: float, momentum: float, decay: float, adaptivity: float) -> Strategy: ...
+    @staticmethod
+    def fed_prox(mu: float) -> Strategy: ...
+    @staticmethod
+    def scaffold(rate: float) -> Strategy: ...
+    @staticmethod
+    def coordinate_median() -> Strategy: ...
+    @staticmethod
+    def trimmed_mean(beta: float) -> Strategy: ...
+    @staticmethod
+    def krum(hostile: int, chosen: int) -> Strategy: ...
+
+_Told = tuple[int, int, int, dict[str, float], list[Payload]]
+_Report = tuple[int, dict[str, float], dict[str, float], int, int, dict[int, str], float]
+_Ended = tuple[list[Payload], str, list[_Report], str, str | None, int | None]
+
+def train_by_tasks(training: Training, start: Callable[[list[Payload], list[_Told]], list[Handle]]) -> _Ended: ...
+def train_here(training: Training, step: Callable[[list[Payload], _Told], PackedUpdate]) -> _Ended: ...
 def current_task() -> TaskContext | None: ...
 def lend() -> Lent: ...
 def serve(execute: Callable[[str, Sequence[Payload]], Pickled | Raised]) -> None: ...

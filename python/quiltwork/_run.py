@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,10 @@ Raised = tuple[str, str, str | None, bytes]
 _ORIGINAL_LIMIT = 16 * 1024
 _TRACE_LIMIT = 8 * 1024
 _MESSAGE_LIMIT = 4 * 1024
+
+
+# Modules that stand between a task and the user's own function.
+_OURS = {__name__, "quiltwork.train._rounds", "quiltwork.train._step"}
 
 
 def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
@@ -77,8 +80,7 @@ def _describe(error: BaseException) -> Raised:
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     """The traceback from the user's own function on."""
-    here = sys.modules[__name__].__dict__
-    while trace is not None and trace.tb_frame.f_globals is here:
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") in _OURS:
         trace = trace.tb_next
     return trace
 

@@ -58,6 +58,10 @@ class ClusterError(QuiltworkError, RuntimeError):
     """A local cluster could not be started or ended."""
 
 
+class TrainingError(QuiltworkError):
+    """A training could not go on. If too few partitions trained, its cause is what the first of the others raised."""
+
+
 class UsageError(QuiltworkError, ValueError):
     """A call makes no sense as it is made."""
 

@@ -2,7 +2,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
-use quiltwork::{Error, ErrorKind, FailedTask, FailureKind};
+use quiltwork::{Error, ErrorKind, FailedTask, FailureKind, train};
 
 /// The exception for an error, made by the package: its users meet these classes.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
@@ -13,10 +13,30 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     exception.map_or_else(|failed| failed, PyErr::from_value)
 }
 
+/// The exception for what a training ended with.
+pub(crate) fn from_training(py: Python<'_>, error: &train::Error) -> PyErr {
+    let class = match error {
+        train::Error::Setup(_) | train::Error::OtherRun { .. } => "UsageError",
+        _ => "TrainingError",
+    };
+    let text = error.to_string();
+    let hint = text.split_once("hint: ").map(|(_, hint)| hint);
+    engine_exception(py, class, &text, hint, error.is_retryable()).map_or_else(|failed| failed, PyErr::from_value)
+}
+
 fn from_engine<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+    engine_exception(py, class_of(error.kind()), &error.to_string(), error.hint(), error.is_retryable())
+}
+
+fn engine_exception<'py>(
+    py: Python<'py>,
+    class: &str,
+    text: &str,
+    hint: Option<&str>,
+    retryable: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     static FROM_ENGINE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let arguments = (class_of(error.kind()), error.to_string(), error.hint(), error.is_retryable());
-    FROM_ENGINE.import(py, "quiltwork._raised", "from_engine")?.call1(arguments)
+    FROM_ENGINE.import(py, "quiltwork._raised", "from_engine")?.call1((class, text, hint, retryable))
 }
 
 fn from_task<'py>(py: Python<'py>, error: &Error, task: &FailedTask) -> PyResult<Bound<'py, PyAny>> {

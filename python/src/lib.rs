@@ -17,10 +17,14 @@ mod handle;
 mod interpreter;
 mod interrupts;
 mod layout;
+mod model;
 mod notices;
 mod options;
 mod resident;
 mod session;
+mod strategy;
+mod team;
+mod training;
 mod waiting;
 
 use pyo3::prelude::*;
@@ -45,6 +49,10 @@ mod _native {
     use super::options::Options;
     #[pymodule_export]
     use super::session::Session;
+    #[pymodule_export]
+    use super::strategy::Strategy;
+    #[pymodule_export]
+    use super::training::{train_by_tasks, train_here};
 
     /// The version of the engine.
     #[pymodule_export]

@@ -1,6 +1,6 @@
 //! Waiting for the engine on a thread of Python's: without the interpreter's lock, and with an ear for Ctrl-C.
 use crate::interrupts::raise_what_is_due;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,6 +49,33 @@ where
         }
     };
     // Inside a task this may wait until the task has its slot back, which another thread of Python's may hold.
+    py.detach(|| drop(future));
+    waited
+}
+
+/// Waits for a future that keeps time by tokio's clock.
+///
+/// # Errors
+/// As [`wait`]; or if such a future waits already on this thread, and has called code of Python's that led here.
+pub(crate) fn wait_by_clock<F>(py: Python<'_>, future: F) -> PyResult<F::Output>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return Err(PyRuntimeError::new_err("one training cannot be run by a function that another one calls"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let mut future = Box::pin(future);
+    let waited = loop {
+        let slice = || runtime.block_on(async { tokio::time::timeout(SLICE, future.as_mut()).await });
+        if let Ok(output) = py.detach(slice) {
+            break Ok(output);
+        }
+        if let Err(interrupt) = py.check_signals().and_then(|()| raise_what_is_due(py)) {
+            break Err(interrupt);
+        }
+    };
     py.detach(|| drop(future));
     waited
 }

@@ -21,8 +21,9 @@ def test_an_example_prints_what_its_head_says(path: Path) -> None:
     expected = re.findall(r"^    (.*)$", head, re.MULTILINE)
     ran = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=PATIENCE)
     assert ran.returncode == 0, ran.stderr
-    assert [without_process(line) for line in ran.stdout.splitlines()] == [without_process(line) for line in expected]
+    assert [without_luck(line) for line in ran.stdout.splitlines()] == [without_luck(line) for line in expected]
 
 
-def without_process(line: str) -> str:
-    return re.sub(r"process \d+", "process", line)
+def without_luck(line: str) -> str:
+    """The line without what is another on each machine: numbers of processes, and digests of what it has computed."""
+    return re.sub(r"process \d+|[0-9a-f]{64}", "(luck)", line)

@@ -35,6 +35,16 @@ def test_types_of_results_survive(client: qw.Client) -> None:
         assert_type(executor.submit(add, 1, 2).result(), int)
 
 
+def test_parameters_keep_their_type() -> None:
+    def fit(params: dict[str, float], partition: int, ctx: qw.train.Context) -> qw.train.Update:
+        return qw.train.Update({"x": params["x"] + partition}, weight=1)
+
+    outcome = qw.train.serial(fit, params={"x": 0.0}, partitions=[1, 2], progress=False)
+    assert_type(outcome, qw.train.Outcome[dict[str, float]])
+    assert_type(outcome.params["x"], float)
+    assert outcome.params["x"] == 1.5 and assert_type(outcome.history[0].metrics, dict[str, float]) == {}
+
+
 async def await_it(client: qw.Client) -> int:
     async for done in qw.as_completed(client.map(add, [1], [2])):
         assert_type(done, qw.Future[int])

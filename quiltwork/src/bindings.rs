@@ -1,6 +1,7 @@
 //! For bindings of other languages: calls by name with encoded arguments, values as they travel, and workers that run
 //! functions of that language. No part of the public interface, free to change with the bindings.
 use crate::argument::{Encoded, Portable};
+use crate::blob::Blob;
 use crate::call::{NamedArgument, TaskCall};
 use crate::client::{Client, Handle};
 use crate::error::{Error, Problem, Result};
@@ -102,6 +103,18 @@ fn interned(name: &str) -> &'static str {
     let name: &'static str = Box::leak(name.into());
     names.insert(name);
     name
+}
+
+/// A blob of these bytes, which are not copied.
+#[must_use]
+pub const fn blob_of(bytes: Bytes) -> Blob {
+    Blob::of(bytes)
+}
+
+/// The bytes of a blob, which are not copied.
+#[must_use]
+pub fn bytes_of(blob: &Blob) -> Bytes {
+    blob.bytes()
 }
 
 /// Whether the value is here, or will never be; if neither, the waker is woken when that may have changed. Inside a task

@@ -62,6 +62,11 @@ impl Blob {
         Self(bytes)
     }
 
+    /// Its bytes, shared.
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
     /// The bytes as numbers, in place. Not every slice of bytes begins where numbers may; what a task was given or a
     /// client has fetched does if it is large.
     ///

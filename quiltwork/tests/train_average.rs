@@ -11,7 +11,7 @@ fn model(single: Vec<f32>, double: Vec<f64>) -> Parameters {
 }
 
 fn update(partition: u32, samples: u64, parameters: Parameters) -> Reply {
-    Reply { partition, result: Ok(Update { parameters, samples, metrics: Metrics::new() }) }
+    Reply { partition, result: Ok(Update::new(parameters, samples, Metrics::new())) }
 }
 
 fn failed(partition: u32) -> Reply {

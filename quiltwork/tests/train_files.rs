@@ -102,7 +102,7 @@ impl Strategy for WithMomentum {
         self.velocity.clone().unwrap_or_default()
     }
 
-    fn restore(&mut self, state: Parameters) -> Result<()> {
+    fn restore(&mut self, _: &Parameters, state: Parameters) -> Result<()> {
         self.velocity = (!state.is_empty()).then_some(state);
         Ok(())
     }
@@ -119,7 +119,7 @@ fn train(trainer: Trainer<'_>) -> Result<Outcome> {
         let x = &mut parameters.slice_mut::<f64>("x")?[0];
         *x += 0.1 * (target - *x) + (assignment.seed as f64) * 1e-21;
         let metrics = Metrics::from([("distance".to_owned(), (target - *x).abs())]);
-        Ok::<_, Error>(Update { parameters, samples: 1, metrics })
+        Ok::<_, Error>(Update::new(parameters, 1, metrics))
     })
 }
 

@@ -24,7 +24,7 @@ fn train<P: Sync>(
     let step = |assignment: &Assignment, model: &Parameters, partition: &P| -> Result<Update> {
         let mut parameters = model.clone();
         let samples = step(assignment, parameters.slice_mut(NAME)?, partition);
-        Ok(Update { parameters, samples, metrics: Metrics::new() })
+        Ok(Update::new(parameters, samples, Metrics::new()))
     };
     train::serial(Trainer::new(vector(start)).rounds(rounds), partitions, step).expect("nothing fails here")
 }

@@ -42,9 +42,7 @@ impl Team for Script {
     fn start(&mut self, _: &Parameters, assignments: &[Assignment]) -> Result<()> {
         let reply = |assignment: &Assignment| {
             let (seconds, result) = match self.parts[assignment.partition as usize] {
-                Part::Answers(seconds, x) => {
-                    (seconds, Ok(Update { parameters: model(x), samples: 1, metrics: Metrics::new() }))
-                }
+                Part::Answers(seconds, x) => (seconds, Ok(Update::new(model(x), 1, Metrics::new()))),
                 Part::Fails(seconds) => {
                     (seconds, Err(Absence::Failed { message: "no luck".to_owned(), retryable: true }))
                 }
@@ -165,11 +163,7 @@ fn along(course: &[f64], trainer: Trainer<'_>) -> Result<Outcome> {
     let evaluate =
         |_: &Parameters| course.next().map(|&y| Metrics::from([("y".to_owned(), y)])).ok_or("the course is over");
     train::serial(trainer.rounds(20).evaluate(evaluate), &[()], |_, model, ()| {
-        Ok::<_, Error>(Update {
-            parameters: model.clone(),
-            samples: 1,
-            metrics: Metrics::from([("z".to_owned(), 0.0)]),
-        })
+        Ok::<_, Error>(Update::new(model.clone(), 1, Metrics::from([("z".to_owned(), 0.0)])))
     })
 }
 
@@ -207,7 +201,7 @@ fn metrics_are_means_weighted_by_samples_and_observers_hear_of_every_round() {
     let trainer = Trainer::new(model(0.0)).rounds(3).observe(|report: &RoundReport| heard.push(report.clone()));
     let outcome = train::serial(trainer, &[(1, 8.0), (3, 4.0)], |_, model, &(samples, loss)| {
         let metrics = Metrics::from([("loss".to_owned(), loss)]);
-        Ok::<_, Error>(Update { parameters: model.clone(), samples, metrics })
+        Ok::<_, Error>(Update::new(model.clone(), samples, metrics))
     });
     let history = outcome.expect("nothing fails").history;
     assert_eq!(
@@ -221,7 +215,7 @@ fn metrics_are_means_weighted_by_samples_and_observers_hear_of_every_round() {
 #[test]
 fn a_diverging_partition_is_named() {
     let error = train::serial(Trainer::new(model(0.0)), &[1.0, f64::INFINITY], |_, _, &x| {
-        Ok::<_, Error>(Update { parameters: model(x), samples: 1, metrics: Metrics::new() })
+        Ok::<_, Error>(Update::new(model(x), 1, Metrics::new()))
     });
     let text = error.expect_err("infinity is no parameter").to_string();
     assert!(text.starts_with("tensor `x` of partition 1 is not finite\n  hint: "), "{text}");
@@ -233,7 +227,7 @@ fn every_assignment_has_a_seed_of_its_own_and_the_same_in_every_run() {
         let mut seeds = Vec::new();
         train::serial(Trainer::new(model(0.0)).rounds(5).seed(seed), &[(); 4], |assignment, model, ()| {
             seeds.push(assignment.seed);
-            Ok::<_, Error>(Update { parameters: model.clone(), samples: 1, metrics: Metrics::new() })
+            Ok::<_, Error>(Update::new(model.clone(), 1, Metrics::new()))
         })
         .expect("nothing fails");
         seeds

@@ -147,9 +147,7 @@ impl Checkpoint {
     /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let model = self.parameters.iter().map(|(name, tensor)| (format!("{MODEL}{name}"), tensor.clone()));
-        let strategy = self.strategy.iter().map(|(name, tensor)| (format!("{STRATEGY}{name}"), tensor.clone()));
-        let tensors: Parameters = model.chain(strategy).collect();
+        let tensors: Parameters = self.parameters.under(MODEL).chain(self.strategy.under(STRATEGY)).collect();
         let record = Record { format: FORMAT, run: self.run.clone(), history: self.history.clone() };
         let record = serde_json::to_string(&record)
             .map_err(|e| Error::BadFile { path: path.to_owned(), reason: format!("its record cannot be made: {e}") })?;

@@ -144,6 +144,16 @@ impl Parameters {
         }
     }
 
+    /// Names behind a prefix, and the tensors.
+    pub(super) fn under(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor)> {
+        self.iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor.clone()))
+    }
+
+    /// The tensors whose names begin with a prefix, named without it.
+    pub(super) fn below(&self, prefix: &str) -> Self {
+        self.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))).collect()
+    }
+
     fn unknown(&self, name: &str) -> Error {
         Error::UnknownTensor { tensor: name.to_owned(), known: self.tensors.keys().cloned().collect() }
     }

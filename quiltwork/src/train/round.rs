@@ -29,6 +29,7 @@ impl Round<'_> {
             partition,
             seed: mix(mix(mix(self.seed) ^ u64::from(self.number)) ^ u64::from(partition)),
             settings: BTreeMap::new(),
+            extras: Parameters::new(),
         }
     }
 
@@ -51,6 +52,8 @@ pub struct Assignment {
     pub seed: u64,
     /// What the strategy wants the task to know (a learning rate, a number of steps).
     pub settings: BTreeMap<String, f64>,
+    /// Tensors the strategy gives to this partition beside the parameters, such as a correction of its gradients.
+    pub extras: Parameters,
 }
 
 /// Which partitions train in a round. Each partition at most once.
@@ -69,6 +72,16 @@ pub struct Update {
     pub samples: u64,
     /// What was measured meanwhile; averaged over the partitions with the same weights.
     pub metrics: Metrics,
+    /// What the strategy asks for beside the parameters. Most ask for nothing.
+    pub extras: Parameters,
+}
+
+impl Update {
+    /// An update without extras.
+    #[must_use]
+    pub const fn new(parameters: Parameters, samples: u64, metrics: Metrics) -> Self {
+        Self { parameters, samples, metrics, extras: Parameters::new() }
+    }
 }
 
 /// The answer of one partition. A failure is data: the strategy decides what it means.

@@ -24,7 +24,7 @@ use std::task::{Context, Poll, Waker};
 /// let outcome = train::serial(Trainer::new(model).rounds(1), &[1.0, 2.0, 6.0], |_, model, number| {
 ///     let mut parameters = model.clone();
 ///     parameters.slice_mut::<f64>("mean")?[0] = *number;
-///     Ok::<_, train::Error>(Update { parameters, samples: 1, metrics: Metrics::new() })
+///     Ok::<_, train::Error>(Update::new(parameters, 1, Metrics::new()))
 /// })?;
 /// assert_eq!(outcome.parameters.slice::<f64>("mean")?, [3.0]);
 /// # Ok::<(), train::Error>(())

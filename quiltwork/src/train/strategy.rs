@@ -1,8 +1,9 @@
 //! What an algorithm of distributed training is: a pure plan of a round and a pure merge of its replies.
 use super::average::average;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::parameters::Parameters;
 use super::round::{Plan, Reply, Round};
+use std::fmt::Display;
 
 /// An algorithm of distributed training. It is pure: no clock, no randomness but the round's seed, no input or output.
 /// Given the same replies it must merge them to the same parameters bit for bit, in whatever order they stand.
@@ -32,6 +33,14 @@ pub trait Strategy: Send {
     /// What people call it; a checkpoint is resumed only by the strategy that made it.
     fn name(&self) -> &str;
 
+    /// Whether it can train so many partitions with its settings; asked once, before the first round.
+    ///
+    /// # Errors
+    /// If not; says which setting makes no sense.
+    fn check(&self, _partitions: u32) -> Result<()> {
+        Ok(())
+    }
+
     /// Which partitions train in this round, and with which settings. Everyone, unless told otherwise.
     fn plan(&self, round: &Round<'_>) -> Plan {
         round.everyone()
@@ -49,13 +58,47 @@ pub trait Strategy: Send {
         Parameters::new()
     }
 
-    /// Takes up what [`state`](Self::state) said when the checkpoint was made.
+    /// Takes up what [`state`](Self::state) said when the checkpoint was made; `model` has the parameters of that moment.
     ///
     /// # Errors
     /// If this is not such a state.
-    fn restore(&mut self, state: Parameters) -> Result<()> {
+    fn restore(&mut self, _model: &Parameters, state: Parameters) -> Result<()> {
         state.check_layout(&Parameters::new(), "the strategy's state")
     }
+}
+
+impl<S: Strategy + ?Sized> Strategy for Box<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn check(&self, partitions: u32) -> Result<()> {
+        (**self).check(partitions)
+    }
+
+    fn plan(&self, round: &Round<'_>) -> Plan {
+        (**self).plan(round)
+    }
+
+    fn merge(&mut self, round: &Round<'_>, replies: &[Reply]) -> Result<Parameters> {
+        (**self).merge(round, replies)
+    }
+
+    fn state(&self) -> Parameters {
+        (**self).state()
+    }
+
+    fn restore(&mut self, model: &Parameters, state: Parameters) -> Result<()> {
+        (**self).restore(model, state)
+    }
+}
+
+/// Refuses a setting that is not sound, and says what it should be.
+pub(super) fn demand(sound: bool, what: &str, found: impl Display, range: impl Display) -> Result<()> {
+    if sound {
+        return Ok(());
+    }
+    Err(Error::Setup(format!("{what} of {found} makes no sense\n  hint: it is {range}")))
 }
 
 /// Parameter averaging weighted by sample count (FedAvg: McMahan, Moore, Ramage, Hampson and Agüera y Arcas,

@@ -1,9 +1,15 @@
-//! One array of numbers: element type, shape and contiguous data; it does no arithmetic and knows no files.
+//! One array of numbers: element type, shape and contiguous data; what its numbers mean, and files, are not known here.
 use super::error::{Error, Result};
+use super::numbers::Numbers;
+use crate::Blob;
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
+
+/// How many elements are worked on at a time: few enough to stay in the processor's nearest memory.
+pub(super) const BLOCK: usize = 2048;
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +41,7 @@ impl fmt::Display for Dtype {
 }
 
 /// A number a tensor can hold: `f32` or `f64`.
-pub trait Element: sealed::Sealed + Copy + 'static {
+pub trait Element: sealed::Sealed + Copy + Into<f64> + 'static {
     /// Its element type.
     const DTYPE: Dtype;
 }
@@ -48,7 +54,8 @@ impl Element for f64 {
     const DTYPE: Dtype = Dtype::F64;
 }
 
-/// An array of `f32` or `f64`, row by row, with its shape. An empty shape is a single number.
+/// An array of `f32` or `f64`, row by row, with its shape. An empty shape is a single number. Clones share the elements until
+/// one of them is written to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,
@@ -57,8 +64,8 @@ pub struct Tensor {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
+    F32(Numbers<f32>),
+    F64(Numbers<f64>),
 }
 
 impl Tensor {
@@ -83,10 +90,42 @@ impl Tensor {
         let shape = shape.into();
         let len = elements(&shape).expect("the number of elements fits into a usize");
         let data = match dtype {
-            Dtype::F32 => Data::F32(vec![0.0; len]),
-            Dtype::F64 => Data::F64(vec![0.0; len]),
+            Dtype::F32 => Data::F32(vec![0.0; len].into()),
+            Dtype::F64 => Data::F64(vec![0.0; len].into()),
         };
         Self { shape, data }
+    }
+
+    /// A tensor over the bytes of a blob, which are its elements in the order of this machine; they are read in place.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the shape asks for another number of elements than the blob has.
+    ///
+    /// ```
+    /// use quiltwork::{Blob, train::{Dtype, Tensor}};
+    /// let tensor = Tensor::from_blob(Dtype::F32, [2, 1], &Blob::from_slice_of(&[0.5_f32, -1.0]))?;
+    /// assert_eq!(tensor.as_slice::<f32>(), Some(&[0.5, -1.0][..]));
+    /// # Ok::<(), quiltwork::train::Error>(())
+    /// ```
+    pub fn from_blob(dtype: Dtype, shape: impl Into<Vec<usize>>, blob: &Blob) -> Result<Self> {
+        let shape = shape.into();
+        if elements(&shape).and_then(|elements| elements.checked_mul(dtype.size())) != Some(blob.len()) {
+            return Err(Error::Shape { shape, elements: blob.len() / dtype.size() });
+        }
+        let data = match dtype {
+            Dtype::F32 => Data::F32(Numbers::in_place(blob.bytes())),
+            Dtype::F64 => Data::F64(Numbers::in_place(blob.bytes())),
+        };
+        Ok(Self { shape, data })
+    }
+
+    /// Its elements as bytes in the order of this machine; they are shared, not copied.
+    #[must_use]
+    pub fn to_blob(&self) -> Blob {
+        Blob::of(match &self.data {
+            Data::F32(data) => data.to_bytes(),
+            Data::F64(data) => data.to_bytes(),
+        })
     }
 
     /// The length of each dimension, outermost first.
@@ -134,9 +173,10 @@ impl Tensor {
     /// Whether every element is finite: no NaN, no infinity.
     #[must_use]
     pub fn is_finite(&self) -> bool {
+        // Block by block without an early end, so that the compiler may look at several elements at once.
         match &self.data {
-            Data::F32(data) => data.iter().all(|x| x.is_finite()),
-            Data::F64(data) => data.iter().all(|x| x.is_finite()),
+            Data::F32(data) => data.chunks(BLOCK).all(|block| block.iter().fold(true, |all, x| all & x.is_finite())),
+            Data::F64(data) => data.chunks(BLOCK).all(|block| block.iter().fold(true, |all, x| all & x.is_finite())),
         }
     }
 
@@ -146,28 +186,58 @@ impl Tensor {
         self.dtype() == other.dtype() && self.shape == other.shape
     }
 
-    /// Its elements widened to `f64` (exact) and multiplied by `factor`.
-    pub(super) fn scaled(&self, factor: f64) -> Vec<f64> {
+    /// Writes its elements from `start` on, widened to `f64` (exact) and multiplied by `factor`, into a block.
+    pub(super) fn write_scaled(&self, start: usize, factor: f64, block: &mut [f64]) {
         match &self.data {
-            Data::F32(data) => data.iter().map(|&x| f64::from(x) * factor).collect(),
-            Data::F64(data) => data.iter().map(|&x| x * factor).collect(),
+            Data::F32(data) => {
+                for (into, x) in block.iter_mut().zip(&data[start..]) {
+                    *into = f64::from(*x) * factor;
+                }
+            }
+            Data::F64(data) => {
+                for (into, x) in block.iter_mut().zip(&data[start..]) {
+                    *into = x * factor;
+                }
+            }
         }
     }
 
-    /// A tensor of the same layout with these elements, rounded to its element type.
+    /// A tensor whose elements `make` writes block by block, from the given place on; they are rounded to the element type.
     #[expect(clippy::cast_possible_truncation, reason = "they are rounded")]
-    pub(super) fn with_elements(&self, elements: Vec<f64>) -> Self {
-        debug_assert_eq!(elements.len(), self.len());
-        let data = match self.data {
-            Data::F32(_) => Data::F32(elements.into_iter().map(|x| x as f32).collect()),
-            Data::F64(_) => Data::F64(elements),
+    pub(super) fn made(dtype: Dtype, shape: &[usize], mut make: impl FnMut(usize, &mut [f64])) -> Self {
+        let len = elements(shape).expect("it is the shape of a tensor that is there");
+        let data = match dtype {
+            Dtype::F32 => {
+                let mut made = Vec::with_capacity(len);
+                let mut block = [0.0; BLOCK];
+                while made.len() < len {
+                    let block = &mut block[..BLOCK.min(len - made.len())];
+                    make(made.len(), block);
+                    made.extend(block.iter().map(|x| *x as f32));
+                }
+                Data::F32(made.into())
+            }
+            Dtype::F64 => {
+                let mut made = vec![0.0; len];
+                for (number, block) in made.chunks_mut(BLOCK).enumerate() {
+                    make(number * BLOCK, block);
+                }
+                Data::F64(made.into())
+            }
         };
-        Self { shape: self.shape.clone(), data }
+        Self { shape: shape.to_vec(), data }
+    }
+
+    /// The same for a tensor of this one's layout.
+    pub(super) fn made_like(&self, make: impl FnMut(usize, &mut [f64])) -> Self {
+        Self::made(self.dtype(), &self.shape, make)
     }
 
     /// Its elements as little-endian bytes, the same on every machine.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Cow<'_, [u8]> {
         match &self.data {
+            Data::F32(data) if cfg!(target_endian = "little") => Cow::Borrowed(bytemuck::cast_slice(data)),
+            Data::F64(data) if cfg!(target_endian = "little") => Cow::Borrowed(bytemuck::cast_slice(data)),
             Data::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Data::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
@@ -196,13 +266,13 @@ fn elements(shape: &[usize]) -> Option<usize> {
 
 /// How a tensor travels: its elements as one run of bytes, not number by number.
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct Wire<'t> {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Bytes,
+    bytes: Bytes<'t>,
 }
 
-struct Bytes(Vec<u8>);
+struct Bytes<'t>(Cow<'t, [u8]>);
 
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -213,17 +283,22 @@ impl Serialize for Tensor {
 impl<'de> Deserialize<'de> for Tensor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Wire { dtype, shape, bytes } = Wire::deserialize(deserializer)?;
-        Self::from_bytes(dtype, shape, &bytes.0).map_err(de::Error::custom)
+        let tensor = if cfg!(target_endian = "little") {
+            Self::from_blob(dtype, shape, &Blob::from(bytes.0.into_owned()))
+        } else {
+            Self::from_bytes(dtype, shape, &bytes.0)
+        };
+        tensor.map_err(de::Error::custom)
     }
 }
 
-impl Serialize for Bytes {
+impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Bytes {
+impl<'de> Deserialize<'de> for Bytes<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_bytes(BytesVisitor)
     }
@@ -232,18 +307,18 @@ impl<'de> Deserialize<'de> for Bytes {
 struct BytesVisitor;
 
 impl Visitor<'_> for BytesVisitor {
-    type Value = Bytes;
+    type Value = Bytes<'static>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the bytes of a tensor")
     }
 
-    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-        Ok(Bytes(bytes.to_vec()))
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Bytes(Cow::Owned(bytes.to_vec())))
     }
 
-    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-        Ok(Bytes(bytes))
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Self::Value, E> {
+        Ok(Bytes(Cow::Owned(bytes)))
     }
 }
 
@@ -255,13 +330,14 @@ mod sealed {
         fn into_data(data: Vec<Self>) -> Data;
         fn slice(data: &Data) -> Option<&[Self]>;
         fn slice_mut(data: &mut Data) -> Option<&mut [Self]>;
+        fn rounded(number: f64) -> Self;
     }
 
     macro_rules! sealed {
         ($element:ty, $variant:ident) => {
             impl Sealed for $element {
                 fn into_data(data: Vec<Self>) -> Data {
-                    Data::$variant(data)
+                    Data::$variant(data.into())
                 }
 
                 fn slice(data: &Data) -> Option<&[Self]> {
@@ -269,7 +345,13 @@ mod sealed {
                 }
 
                 fn slice_mut(data: &mut Data) -> Option<&mut [Self]> {
-                    if let Data::$variant(data) = data { Some(data) } else { None }
+                    if let Data::$variant(data) = data { Some(data.to_mut()) } else { None }
+                }
+
+                #[expect(clippy::allow_attributes, reason = "for one of the two types nothing is lost")]
+                #[allow(clippy::cast_possible_truncation, reason = "it is rounded")]
+                fn rounded(number: f64) -> Self {
+                    number as Self
                 }
             }
         };

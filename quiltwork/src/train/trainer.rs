@@ -204,7 +204,8 @@ impl<'a> Trainer<'a> {
                 refuse(format!("a quorum of {quorum} cannot be met by {partitions} partitions"))
             }
             _ => self.initial.check_finite("the initial model"),
-        }
+        }?;
+        self.strategy.check(partitions)
     }
 
     /// The newest whole checkpoint, taken up by the strategy, if a resume is asked for and there is one.
@@ -222,7 +223,7 @@ impl<'a> Trainer<'a> {
             return Err(Error::OtherRun { path, found: checkpoint.run.to_string(), expected: run.to_string() });
         }
         checkpoint.parameters.check_layout(&self.initial, &format!("the checkpoint {}", path.display()))?;
-        self.strategy.restore(std::mem::take(&mut checkpoint.strategy))?;
+        self.strategy.restore(&checkpoint.parameters, std::mem::take(&mut checkpoint.strategy))?;
         Ok(Some(checkpoint))
     }
 
