@@ -66,7 +66,7 @@ list! {
     }
     FailureKind {
         Error, Panicked, UnknownTask, BadArgument, ResultTooLarge, StoreFull, Cancelled, Poisoned, ValueLost,
-        NoSuchResources, Refused, OutOfMemory,
+        NoSuchResources, Refused, OutOfMemory, TimedOut,
     }
 }
 

@@ -13,6 +13,7 @@ use quiltwork_types::{
     TaskFailure, TaskId, TaskState, Time, TypeHash, ValueId, WorkerId, WorkerInfo,
 };
 use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 const fn task(index: u32) -> TaskId {
     TaskId { job: JobId(3), index }
@@ -133,6 +134,7 @@ fn submit() -> Parcel<ClientToMaster> {
         kept: true,
         name: Some("first".into()),
         partition: Some(12),
+        time_limit: Some(Duration::new(90, 5)),
     };
     let full = SubmittedTask { task: task(1), function: FunctionId(6), arguments: arguments(), options };
     let plain = SubmittedTask {
@@ -220,6 +222,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 3,
         name: Some("first".into()),
         partition: Some(12),
+        time_limit: Some(Duration::new(90, 5)),
     };
     let plain = Assignment {
         attempt: attempt(2, 1),
@@ -228,6 +231,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 1,
         name: None,
         partition: None,
+        time_limit: None,
     };
     Parcel::new(MasterToWorker::Dispatch { assignments: vec![full, plain] }, payloads(["literal", "inline"]))
 }
@@ -332,5 +336,6 @@ pub(crate) fn failure_kinds() -> Vec<FailureKind> {
         FailureKind::NoSuchResources,
         FailureKind::Refused,
         FailureKind::OutOfMemory,
+        FailureKind::TimedOut,
     ]
 }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Weak};
+use std::time::Duration;
 
 thread_local! {
     static CURRENT: RefCell<Option<TaskContext>> = const { RefCell::new(None) };
@@ -22,7 +23,11 @@ pub(crate) struct Attempt {
     pub(crate) worker: WorkerId,
     pub(crate) name: Box<str>,
     pub(crate) partition: Option<u32>,
+    /// How long it may run.
+    pub(crate) time_limit: Option<Duration>,
     pub(crate) cancelled: AtomicBool,
+    /// It has run longer than it may.
+    pub(crate) overdue: AtomicBool,
     /// Where its thread waits for its slots to come back; used with the desk's lock only.
     pub(crate) resumed: Condvar,
     /// The desk may be gone while a thread of the user's still holds a context.
@@ -67,7 +72,7 @@ impl TaskContext {
         self.attempt.worker
     }
 
-    /// Whether nobody wants the result any more. A task that asks now and then can stop early; what it returns then
+    /// Whether nobody wants the result any more, or it has run longer than it may. A task that asks now and then can stop early; what it returns then
     /// does not matter.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

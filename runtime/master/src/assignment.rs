@@ -46,6 +46,7 @@ pub(crate) fn assignment(
         slots: record.slots,
         name: label.and_then(|label| label.name.clone()),
         partition: label.and_then(|label| label.partition),
+        time_limit: label.and_then(|label| label.time_limit),
     };
     (assignment, builder.out)
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use quiltwork_types::{Encoding, FunctionId, JobId, TaskId, ValueId};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Bytes above this keep the buffer they were read into; smaller ones are copied out, so that they do not pin it.
 const COPY_LIMIT: usize = 64 * 1024;
@@ -30,6 +31,8 @@ pub(crate) struct Label {
     pub(crate) name: Option<Box<str>>,
     /// Which partition of a data set it works on.
     pub(crate) partition: Option<u32>,
+    /// How long an attempt may run.
+    pub(crate) time_limit: Option<Duration>,
 }
 
 /// One argument, with its bytes if it has any.

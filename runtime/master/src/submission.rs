@@ -85,8 +85,10 @@ fn stored(argument: Argument, payloads: &mut impl Iterator<Item = Bytes>) -> Sto
 }
 
 fn label(options: &TaskOptions) -> Option<Box<Label>> {
-    let label = Label { name: options.name.clone(), partition: options.partition };
-    (label.name.is_some() || label.partition.is_some()).then(|| Box::new(label))
+    let TaskOptions { name, partition, time_limit, .. } = options;
+    let is_plain = name.is_none() && partition.is_none() && time_limit.is_none();
+    let label = || Label { name: name.clone(), partition: *partition, time_limit: *time_limit };
+    (!is_plain).then(|| Box::new(label()))
 }
 
 fn check(task: TaskId, record: &TaskRecord, options: &TaskOptions) -> Result<(), Box<TaskFailure>> {

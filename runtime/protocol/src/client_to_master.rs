@@ -2,6 +2,7 @@
 use crate::parcel::Message;
 use quiltwork_types::{Encoding, FunctionId, Resources, TaskId, ValueId, WorkerId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A message from a client. Task numbers are the client's own (`TaskId::job` is checked against the link's job).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +106,8 @@ pub struct TaskOptions {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on; told to the task.
     pub partition: Option<u32>,
+    /// How long an attempt may run.
+    pub time_limit: Option<Duration>,
 }
 
 /// What a client can ask.

@@ -33,13 +33,18 @@ pub enum FailureKind {
     Refused,
     /// Its attempts kept using more memory than their workers have.
     OutOfMemory,
+    /// It ran longer than its submitter allowed.
+    TimedOut,
 }
 
 impl FailureKind {
     /// Whether submitting the same task again may succeed without changing it.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Error | Self::Panicked | Self::StoreFull | Self::ValueLost | Self::NoSuchResources)
+        matches!(
+            self,
+            Self::Error | Self::Panicked | Self::StoreFull | Self::ValueLost | Self::NoSuchResources | Self::TimedOut
+        )
     }
 
     /// The word for it in messages, metrics and stories.
@@ -58,6 +63,7 @@ impl FailureKind {
             Self::NoSuchResources => "asks for resources no worker has",
             Self::Refused => "was refused",
             Self::OutOfMemory => "ran out of memory",
+            Self::TimedOut => "ran longer than it may",
         }
     }
 }

@@ -160,9 +160,9 @@ impl Worker {
                 self.say(MasterToWorker::DefineFunction { function, name: name.into() });
             }
             payloads.extend(call.payloads);
-            let Call { inputs, slots, name, partition, .. } = call;
+            let Call { inputs, slots, name, partition, time_limit, .. } = call;
             let attempt = attempt(index);
-            assignments.push(Assignment { attempt, function, inputs, slots, name, partition });
+            assignments.push(Assignment { attempt, function, inputs, slots, name, partition, time_limit });
         }
         let dispatch = Parcel::new(MasterToWorker::Dispatch { assignments }, payloads);
         self.link.sender.push(&dispatch).unwrap();
@@ -284,15 +284,21 @@ pub(crate) struct Call {
     slots: u32,
     name: Option<Box<str>>,
     partition: Option<u32>,
+    time_limit: Option<Duration>,
 }
 
 impl Call {
     pub(crate) fn new() -> Self {
-        Self { inputs: Vec::new(), payloads: Vec::new(), slots: 1, name: None, partition: None }
+        Self { inputs: Vec::new(), payloads: Vec::new(), slots: 1, name: None, partition: None, time_limit: None }
     }
 
     pub(crate) fn named(mut self, name: &str, partition: u32) -> Self {
         (self.name, self.partition) = (Some(name.into()), Some(partition));
+        self
+    }
+
+    pub(crate) fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
         self
     }
 
