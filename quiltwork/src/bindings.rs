@@ -51,6 +51,11 @@ pub fn call(function: &str, arguments: Vec<Argument>) -> TaskCall<Opaque> {
     TaskCall::by_name(interned(function), named.collect())
 }
 
+/// The call without a slot: its attempt is begun at once, however busy its worker is.
+pub fn without_slot(call: TaskCall<Opaque>) -> TaskCall<Opaque> {
+    call.without_slot()
+}
+
 fn interned(name: &str) -> &'static str {
     static NAMES: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);

@@ -104,6 +104,12 @@ impl<T> TaskCall<T> {
         self
     }
 
+    /// Occupies no slot, so that it runs beside whatever its worker runs.
+    pub(crate) fn without_slot(mut self) -> Self {
+        self.call.options.resources.slots = 0;
+        self
+    }
+
     /// How much memory it occupies while it runs: bytes, or text such as `"1.5GiB"`. It runs only where so much is not
     /// given to others. Unless told otherwise nothing is set aside for it. What its worker really uses is watched in any
     /// case ([`memory_limit`](crate::LocalClusterBuilder::memory_limit)).
