@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 from quiltwork._pickled import Pickled
 from quiltwork._run import Raised
@@ -7,6 +7,7 @@ from quiltwork._run import Raised
 __all__ = [
     "Completed",
     "Handle",
+    "Lines",
     "Notices",
     "Options",
     "Payload",
@@ -15,10 +16,14 @@ __all__ = [
     "__version__",
     "copied_bytes",
     "current_task",
+    "keep_freed_memory",
     "serve",
 ]
 
 __version__: str
+
+# Number, process id, node, slots, bytes of memory, attempts that run, bytes of values held.
+WorkerRow: TypeAlias = tuple[int, int, int | None, int, int, int, int]
 
 @final
 class Payload:
@@ -35,6 +40,7 @@ class Handle:
     def wait(self, timeout: float | None) -> bool: ...
     def fetch(self, timeout: float | None) -> Payload | None: ...
     def failure(self) -> BaseException | None: ...
+    def replicate(self, copies: int) -> None: ...
     def cancel(self) -> None: ...
 
 @final
@@ -50,6 +56,12 @@ class Notices:
     def close(self) -> None: ...
 
 @final
+class Lines:
+    def __new__(cls) -> Lines: ...
+    def next(self) -> list[tuple[int, bytes]] | None: ...
+    def close(self) -> None: ...
+
+@final
 class Options:
     def __new__(
         cls,
@@ -59,12 +71,22 @@ class Options:
         slots: int = 1,
         memory: int | str | None = None,
         resources: Sequence[tuple[str, int]] = ...,
+        workers: Sequence[int] = ...,
+        timeout: float | None = None,
+        name: str | None = None,
     ) -> Options: ...
 
 @final
 class Session:
     @staticmethod
-    def start(command: Sequence[str], workers: int | None, slots: int, memory_limit: int | str | None) -> Session: ...
+    def start(
+        command: Sequence[str],
+        workers: int | None,
+        slots: int,
+        memory_limit: int | str | None,
+        nodes: int,
+        lines: Lines,
+    ) -> Session: ...
     @staticmethod
     def connect(ticket: str) -> Session: ...
     @staticmethod
@@ -80,7 +102,8 @@ class Session:
     def put(self, pickle: bytes, buffers: Sequence[memoryview]) -> Handle: ...
     def gather(self, handles: Sequence[Handle], timeout: float | None) -> list[Payload] | None: ...
     def story(self, handle: Handle) -> str: ...
-    def workers(self) -> list[tuple[int, int]]: ...
+    def workers(self) -> list[WorkerRow]: ...
+    def who_has(self, handle: Handle) -> list[WorkerRow]: ...
     def kill_worker(self, pid: int) -> None: ...
     @property
     def ticket(self) -> str: ...
@@ -93,11 +116,14 @@ class TaskContext:
     @property
     def id(self) -> str: ...
     @property
+    def name(self) -> str: ...
+    @property
     def attempt(self) -> int: ...
     @property
     def cancelled(self) -> bool: ...
     def progress(self, done: int, total: int) -> None: ...
 
 def current_task() -> TaskContext | None: ...
+def keep_freed_memory() -> None: ...
 def serve(execute: Callable[[str, Sequence[Payload]], Pickled | Raised]) -> None: ...
 def copied_bytes() -> int: ...

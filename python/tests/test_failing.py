@@ -82,7 +82,17 @@ def test_what_needs_a_failed_task_fails_likewise_and_says_why(client: qw.Client)
     failed = client.submit(fail, 3)
     with pytest.raises(Unlucky) as caught:
         client.submit(str, client.submit(repr, [failed])).result()
-    assert "its input `fail` failed" in caught.value.__notes__[0]
+    assert caught.value.__notes__ == ["`str` was not run: it needs `fail`, which failed"]
+    for use, place in [
+        (client.submit(operator.add, 1, failed), "argument `b`"),
+        (client.submit(fail, number=[{"deep": failed}]), "argument `number`"),
+        (client.submit(print, 1, 2, failed), "argument 3"),
+    ]:
+        note = f"`{use.name}` was not run: its {place} came from `fail`, which failed"
+        with pytest.raises(Unlucky) as caught:
+            client.gather([use])
+        assert caught.value.__notes__ == [note]
+        assert getattr(use.exception(), "__notes__", None) == [note]
 
 
 def test_what_cannot_be_pickled_arrives_as_text(client: qw.Client) -> None:
