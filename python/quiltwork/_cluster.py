@@ -15,6 +15,10 @@ from quiltwork._workers import worker_command
 _open: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
 
 
+# A worker as the engine tells: number, process id, node, slots, bytes of memory, attempts that run, bytes of values held.
+WorkerRow = tuple[int, int, int | None, int, int, int, int]
+
+
 class Worker(NamedTuple):
     """A worker process of a cluster."""
 
@@ -30,7 +34,7 @@ class Worker(NamedTuple):
     memory_limit: int
 
     @classmethod
-    def of(cls, row: _native.WorkerRow) -> Worker:
+    def of(cls, row: WorkerRow) -> Worker:
         """From what the engine says."""
         number, pid, node, slots, memory, *_ = row
         return cls(f"w{number}", pid, None if node is None else f"{node:016x}", slots, memory)

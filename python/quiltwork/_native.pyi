@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
+from quiltwork._cluster import WorkerRow
 from quiltwork._pickled import Pickled
 from quiltwork._run import Raised
 
@@ -21,9 +22,6 @@ __all__ = [
 ]
 
 __version__: str
-
-# Number, process id, node, slots, bytes of memory, attempts that run, bytes of values held.
-WorkerRow: TypeAlias = tuple[int, int, int | None, int, int, int, int]
 
 @final
 class Payload:

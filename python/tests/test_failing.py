@@ -6,13 +6,14 @@ import operator
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import Any
 
 import pytest
 
 import quiltwork as qw
-from quiltwork.errors import CannotTravel, ConnectionLost, Poisoned, RemoteError, TaskCancelled
+from quiltwork.errors import CannotTravel, ConnectionLost, OutOfMemory, Poisoned, RemoteError, TaskCancelled
 
 
 class Unlucky(Exception):
@@ -130,7 +131,6 @@ def test_a_function_workers_cannot_import_is_an_import_error(client: qw.Client) 
 
 def test_a_cancelled_task_says_so(client: qw.Client) -> None:
     import concurrent.futures
-    import time
 
     running = [client.submit(time.sleep, 0.3) for _ in range(2)]
     waiting = client.submit(operator.neg, 1, priority=-1)
@@ -145,13 +145,38 @@ def test_a_cancelled_task_says_so(client: qw.Client) -> None:
     assert not running[0].cancel()
 
 
-@pytest.mark.parametrize("kill", [lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGSEGV)])
+def overflow() -> None:
+    sys.setrecursionlimit(2**31 - 1)
+
+    # By way of a function in C, each step of which takes stack.
+    def recurse(_: object) -> int:
+        return sorted([0, 1], key=recurse)[0]
+
+    recurse(0)
+
+
+@pytest.mark.parametrize("kill", [lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGSEGV), overflow])
 def test_a_task_that_kills_workers_is_stopped_and_hurts_nobody_else(kill: Any) -> None:
     with qw.Client(n_workers=2) as client:
         killer = client.submit(kill)
         others = client.map(operator.neg, range(50))
         with pytest.raises(Poisoned, match=r"exit status 3|SIGSEGV"):
             killer.result()
+        assert client.gather(others) == [-n for n in range(50)]
+
+
+def test_a_task_that_uses_all_memory_is_stopped_by_name_and_hurts_nobody_else() -> None:
+    def greedy() -> int:
+        kept = []
+        while True:
+            kept.append(b"x" * (4 << 20))
+            time.sleep(0.005)
+
+    with qw.Client(n_workers=2, memory_limit="200MiB", output=lambda _: None) as client:
+        others = client.map(operator.neg, range(50))
+        with pytest.raises(OutOfMemory, match="greedy") as caught:
+            client.submit(greedy).result()
+        assert isinstance(caught.value, MemoryError) and caught.value.hint is not None
         assert client.gather(others) == [-n for n in range(50)]
 
 

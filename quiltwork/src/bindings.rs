@@ -2,7 +2,7 @@
 //! functions of that language. No part of the public interface, free to change with the bindings.
 use crate::argument::{Encoded, Portable};
 use crate::call::{NamedArgument, TaskCall};
-use crate::client::Handle;
+use crate::client::{Handle, copies};
 use crate::error::{Error, Result};
 use crate::init;
 use bytes::Bytes;
@@ -77,6 +77,11 @@ pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
 /// it is not set. Only the first call counts.
 pub fn write_log_if_asked() {
     init::write_log_if_asked();
+}
+
+/// Runs a task of the engine's own, which workers of every language must know; none if the function is another one.
+pub fn run_own(function: &str, arguments: &mut Arguments) -> Option<Result<Product, TaskError>> {
+    (function == copies::FETCH_HERE).then(|| copies::fetch_here(arguments).map(Product::Whole))
 }
 
 /// In a process that a cluster has started as a worker: runs tasks by `executor` until the cluster ends.

@@ -5,7 +5,6 @@
 use super::meter::Meter;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -98,29 +97,27 @@ impl Output {
     }
 }
 
-fn forward_all(mut pipe: PipeReader, place: Place, tail: &Mutex<Tail>) {
-    let place = RefCell::new(place);
+fn forward_all(mut pipe: PipeReader, mut place: Place, tail: &Mutex<Tail>) {
     let mut lines = LineSplitter::default();
     let mut chunk = [0; LINE_LIMIT];
-    let mut deliver = |line: &[u8]| {
-        tail.lock().unwrap_or_else(PoisonError::into_inner).remember(line);
-        place.borrow_mut().write(line);
-    };
     loop {
-        if let Some(due) = place.borrow().note_due()
-            && !has_more_before(&pipe, due)
-        {
-            place.borrow_mut().note_dropped();
+        if place.note_due().is_some_and(|due| !has_more_before(&pipe, due)) {
+            place.note_dropped();
         }
         match pipe.read(&mut chunk) {
             Ok(0) => break,
-            Ok(count) => lines.split(&chunk[..count], &mut deliver),
+            Ok(count) => lines.split(&chunk[..count], &mut |line| deliver(line, &mut place, tail)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
     }
-    lines.finish(&mut deliver);
-    place.borrow_mut().note_dropped();
+    lines.finish(&mut |line| deliver(line, &mut place, tail));
+    place.note_dropped();
+}
+
+fn deliver(line: &[u8], place: &mut Place, tail: &Mutex<Tail>) {
+    tail.lock().unwrap_or_else(PoisonError::into_inner).remember(line);
+    place.write(line);
 }
 
 /// Waits until the pipe has something to read or is at its end, but not longer than that; whether it has.
@@ -359,6 +356,12 @@ mod tests {
         let output = Output::forward(reader, &log, 1, 42).expect("a thread");
         for number in 0..5000 {
             writeln!(writer, "line {number}").expect("the pipe is read");
+        }
+        // What was dropped is told although nothing follows.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !taken.lock().expect("no test panics").last().is_some_and(|(_, line)| line.starts_with('…')) {
+            assert!(Instant::now() < deadline, "nothing is told");
+            thread::sleep(Duration::from_millis(5));
         }
         drop(writer);
         let last = output.ended.recv_timeout(Duration::from_secs(60)).expect_err("nothing is ever sent");
