@@ -235,6 +235,9 @@ class Client:
             raise
         if payloads is None:
             raise TimeoutError(f"not all of {len(found)} tasks have ended within {timeout} s")
+        for future in waited:
+            # It will not have to be submitted again.
+            future._recipe = None
         results = dict(zip(waited, map(load, payloads)))
         return replaced(futures, results)
 

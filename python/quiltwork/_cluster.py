@@ -15,7 +15,7 @@ from quiltwork._workers import worker_command
 _open: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
 
 
-# A worker as the engine tells: number, process id, node, slots, bytes of memory, attempts that run, bytes of values held.
+# What the engine tells of a worker: number, process id, node, slots, memory, attempts that run, bytes it holds.
 WorkerRow = tuple[int, int, int | None, int, int, int, int]
 
 

@@ -12,6 +12,12 @@ from quiltwork import _native
 if TYPE_CHECKING:
     import logging
 
+# Begins the line of a terminal anew.
+CLEARED = "\r\x1b[K"
+
+# Whether the line of the terminal shows how far tasks are.
+is_line_begun = False
+
 # What stands around and between the parts of a line that a worker has made: see `line_of`.
 MARK, SEPARATOR, NEWLINE = "\x1e", "\x1f", "\x1d"
 
@@ -86,7 +92,8 @@ def show(line: Line) -> None:
     level = "" if line.level is None else f"{_level_name(line.level)} {line.logger}: "
     if sys.stderr is not None:
         # In one piece, so that what others write does not get between.
-        sys.stderr.write(f"[worker {line.worker}{task}] {level}{line.text}\n")
+        cleared = CLEARED if is_line_begun else ""
+        sys.stderr.write(f"{cleared}[worker {line.worker}{task}] {level}{line.text}\n")
         sys.stderr.flush()
 
 

@@ -20,7 +20,8 @@ class TaskStream(io.TextIOBase):
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self._begun = threading.local()
+        # What each thread has begun, by its number.
+        self.begun: dict[int, str] = {}
 
     def write(self, text: str) -> int:
         """Writes text; a line is passed on when it ends."""
@@ -30,8 +31,9 @@ class TaskStream(io.TextIOBase):
             task = current_task_name()
             self.stream.write("".join(line_of(task, line) for line in lines))
         if begun:
-            self._begun.text = self._take() + begun
-            if len(self._begun.text) > _LINE_LIMIT:
+            begun = self._take() + begun
+            self.begun[threading.get_ident()] = begun
+            if len(begun) > _LINE_LIMIT:
                 self.end_line()
         return len(text)
 
@@ -45,8 +47,7 @@ class TaskStream(io.TextIOBase):
         self.stream.flush()
 
     def _take(self) -> str:
-        begun: str = self._begun.__dict__.pop("text", "")
-        return begun
+        return self.begun.pop(threading.get_ident(), "")
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -105,4 +106,5 @@ def install(stdout: TextIO, stderr: TextIO) -> tuple[TaskStream, TaskStream]:
 def end_task() -> None:
     """A task on this thread is over: nothing of what it has begun to write stays for the next one."""
     for stream in _streams:
-        stream.end_line()
+        if stream.begun:
+            stream.end_line()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TextIO
 
-from quiltwork import _native
+from quiltwork import _native, _output
 from quiltwork._future import Future, interruptible
 from quiltwork._nested import futures_in
 
@@ -44,6 +44,7 @@ def progress(*futures: Any) -> None:
     show = _shown_in_notebook() or _shown_in_terminal(sys.stderr)
     completed = _native.Completed([future._handle for future in waited])
     begun, failed, ended = time.monotonic(), 0, 0
+    due = begun
     pending = set(range(len(waited)))
     while pending:
         place = interruptible(waited, lambda: completed.next(_PAUSE))
@@ -52,8 +53,9 @@ def progress(*futures: Any) -> None:
             ended += 1
             failed += waited[place]._handle.failure() is not None
             place = completed.next(0.0) if pending else None
-        if pending:
-            show(_standing(waited, pending, ended, failed), time.monotonic() - begun, False)
+        if pending and (now := time.monotonic()) >= due:
+            show(_standing(waited, pending, ended, failed), now - begun, False)
+            due = now + _PAUSE
     show(Standing(len(waited), ended - failed, failed, 0, 1.0), time.monotonic() - begun, True)
 
 
@@ -86,8 +88,8 @@ def _shown_in_terminal(stream: TextIO | None) -> Show:
         else:
             full = round(standing.fraction * _WIDTH)
             line = f"[{'#' * full}{'-' * (_WIDTH - full)}] {_words(standing, seconds)}"
-            # Back to the beginning of the line, and away with what is longer than the new one.
-            stream.write(f"\r{line}\x1b[K" + ("\n" if is_last else ""))
+            stream.write(f"{_output.CLEARED}{line}" + ("\n" if is_last else ""))
+            _output.is_line_begun = not is_last
         stream.flush()
 
     return show

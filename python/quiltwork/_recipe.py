@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 # Larger calls are not kept: a future is to cost little.
 _KEPT = 16 * 1024
 
+_NOTHING: tuple[()] = ()
+
 
 class Recipe:
     """A call as it was sent, until it is known that it has ended well. It keeps no input alive."""
 
-    __slots__ = ("function", "inputs", "options", "pickled", "places")
+    __slots__ = ("buffers", "function", "inputs", "options", "pickle", "places")
 
     def __init__(
         self,
@@ -34,16 +36,19 @@ class Recipe:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        size = len(pickled[0]) + sum(buffer.nbytes for buffer in pickled[1])
+        pickle, buffers = pickled
+        size = len(pickle) + sum(buffer.nbytes for buffer in buffers) if buffers else len(pickle)
         self.function = function
-        self.pickled = pickled if size <= _KEPT else None
-        self.inputs = [weakref.ref(future) for future in inputs]
+        self.pickle = pickle if size <= _KEPT else None
+        # There are many of these: what is empty is shared.
+        self.buffers = buffers or _NOTHING
+        self.inputs = [weakref.ref(future) for future in inputs] if inputs else _NOTHING
         self.options = options
-        self.places = dict(_places(args, kwargs)) if inputs else {}
+        self.places = dict(_places(args, kwargs)) if inputs else None
 
     def parameter_of(self, needed: Needed) -> str | None:
         """Which argument came from the task that failed, if one did."""
-        place = self.places.get(needed.origin_id)
+        place = (self.places or {}).get(needed.origin_id)
         return None if place is None else self.function.parameter(place)
 
 
@@ -59,12 +64,13 @@ def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:
     """Submits those that have failed again, after their inputs that have."""
     for future in _in_order(futures):
         recipe = future._recipe
-        if recipe is None or recipe.pickled is None:
+        if recipe is None or recipe.pickle is None:
             raise _cannot(future, "its arguments are too large to be kept here", "`put` large arguments first")
         inputs = [one._handle for one in _inputs(future)]
         if recipe.function.handle is not None:
             inputs.append(recipe.function.handle)
-        future._handle = session.submit(recipe.function.name, *recipe.pickled, inputs, recipe.options)
+        function, options = recipe.function, recipe.options
+        future._handle = session.submit(function.name, recipe.pickle, recipe.buffers, inputs, options)
 
 
 def _in_order(futures: Iterable[Future[Any]]) -> list[Future[Any]]:

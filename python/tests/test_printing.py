@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -167,12 +168,20 @@ def half() -> None:
     time.sleep(1)
 
 
+def say_while_shown() -> None:
+    time.sleep(1)
+    print("in between")
+    time.sleep(0.5)
+
+
 def test_progress_is_a_line_of_a_terminal(client: qw.Client) -> None:
     futures = [client.submit(half), client.submit(lambda: 1 / 0), client.submit(abs, -1)]
     text = shown_by(terminal(True), lambda: qw.progress(futures[0], {"others": futures[1:]}))
-    *shown, last, nothing = text.replace("\n", "\r").split("\r")
+    *shown, last = text.split("\r\x1b[K")
     assert any("] 1/3 done, 1 failed, 1 running, " in line and line.count("#") == 25 for line in shown), text
-    assert last.startswith(f"[{'#' * 30}] 2/3 done, 1 failed, ") and last.endswith(" s\x1b[K") and nothing == ""
+    assert last.startswith(f"[{'#' * 30}] 2/3 done, 1 failed, ") and last.endswith(" s\n")
+    words = shown_by(terminal(True), lambda: qw.progress([client.submit(say_while_shown)]))
+    assert re.search(r"\r\x1b\[K\[worker \d+, say_while_shown\] in between\n\r\x1b\[K\[[-#]", words), words
 
 
 def test_progress_elsewhere_is_one_line_at_the_end(client: qw.Client) -> None:
