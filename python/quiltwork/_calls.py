@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from quiltwork._functions import Shelf, is_importable, name_of
+from quiltwork._functions import Shelf, is_importable, name_of, short_name
 from quiltwork._pickled import Pickled, dump_call
 from quiltwork._task import Task
 from quiltwork.errors import CannotTravel
@@ -28,7 +28,7 @@ class Function(Generic[T]):
             )
         inner = function.function if isinstance(function, Task) else function
         self.name = name_of(inner)
-        self.short_name = self.name.partition(":")[2].rpartition(".")[2]
+        self.short_name = short_name(self.name)
         self.handle: Handle | None = None
         self._sent: object = None
         self._function = inner

@@ -232,6 +232,8 @@ class Client:
             payloads = interruptible(waited, lambda: self._session.gather(handles, timeout))
         except Exception as error:
             _explain(error, waited)
+            # The way through this package is of no interest.
+            error.__traceback__ = None
             raise
         if payloads is None:
             raise TimeoutError(f"not all of {len(found)} tasks have ended within {timeout} s")
@@ -365,7 +367,10 @@ class Client:
         key: str | None,
         pure: bool,
         outputs: int | None = None,
+        name: str | None = None,
     ) -> Future[T]:
+        """Submits one call. What people call it is its name, or else its key, or else its function."""
+        name = name or key
         if key is not None and (known := self._keyed.get(key)) is not None:
             return known
         (pickled, buffers), futures = function.dump_call(args, kwargs, outputs)
@@ -376,9 +381,9 @@ class Client:
         inputs = [future._handle for future in futures]
         if function.handle is not None:
             inputs.append(function.handle)
-        handle = self._session.submit(function.name, pickled, buffers, inputs, options)
+        handle = self._session.submit(function.name, pickled, buffers, inputs, options, name)
         recipe = Recipe(function, (pickled, buffers), futures, options, args, kwargs)
-        future: Future[T] = Future(self, handle, key or function.short_name, recipe)
+        future: Future[T] = Future(self, handle, name or key or function.short_name, recipe)
         if key is not None:
             self._keyed[key] = future
         return future
@@ -397,8 +402,7 @@ class Client:
         for number in range(outputs):
             name = f"{whole.name}[{number}]"
             part_key = name if key is not None or pure else None
-            part = self._submit(picking, (whole, number), {}, _native.Options(name=name), part_key, False)
-            part.name = name
+            part = self._submit(picking, (whole, number), {}, None, part_key, False, name=name)
             # Nobody has given the call of `pick` its arguments.
             part._recipe = None
             parts.append(part)

@@ -12,7 +12,7 @@ from quiltwork._pickled import load, pass_future
 
 if TYPE_CHECKING:
     from quiltwork._client import Client
-    from quiltwork._native import Handle, Payload
+    from quiltwork._native import Handle
     from quiltwork._recipe import Recipe
 
 T = TypeVar("T")
@@ -44,7 +44,13 @@ class Future(Generic[T]):
 
         Each call makes the object anew, but for large arrays, which are read-only views of shared memory.
         """
-        payload = self._fetch(timeout)
+        try:
+            payload = interruptible([self], lambda: self._handle.fetch(timeout))
+        except Exception as error:
+            self._explain(error)
+            # The way through this package is of no interest.
+            error.__traceback__ = None
+            raise
         if payload is None:
             raise TimeoutError(
                 f"`{self.name}` had no result within {timeout} s\n  hint: it goes on: wait again, or cancel it"
@@ -114,13 +120,6 @@ class Future(Generic[T]):
         self.add_done_callback(wake)
         yield from waiting
         return self.result()
-
-    def _fetch(self, timeout: float | None) -> Payload | None:
-        try:
-            return interruptible([self], lambda: self._handle.fetch(timeout))
-        except Exception as error:
-            self._explain(error)
-            raise
 
     def _failure(self) -> BaseException | None:
         failure = self._handle.failure()

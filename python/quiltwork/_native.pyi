@@ -71,7 +71,6 @@ class Options:
         resources: Sequence[tuple[str, int]] = ...,
         workers: Sequence[int] = ...,
         timeout: float | None = None,
-        name: str | None = None,
     ) -> Options: ...
 
 @final
@@ -96,6 +95,7 @@ class Session:
         buffers: Sequence[memoryview],
         inputs: Sequence[Handle],
         options: Options | None,
+        name: str | None,
     ) -> Handle: ...
     def put(self, pickle: bytes, buffers: Sequence[memoryview]) -> Handle: ...
     def gather(self, handles: Sequence[Handle], timeout: float | None) -> list[Payload] | None: ...

@@ -8,11 +8,11 @@ import threading
 from typing import Any, TextIO
 
 from quiltwork import _native
+from quiltwork._functions import short_name
 from quiltwork._output import line_of
 
-# A line that does not end is cut here, and a log record there: the client takes no longer ones.
-_LINE_LIMIT = 4096
-_RECORD_LIMIT = 6 * 1024
+# Bytes after which lines and log records are cut: the client takes no more than 8 KiB with what stands before them.
+_LIMIT = 7000
 
 
 class TaskStream(io.TextIOBase):
@@ -29,12 +29,9 @@ class TaskStream(io.TextIOBase):
         if lines:
             lines[0] = self._take() + lines[0]
             task = current_task_name()
-            self.stream.write("".join(line_of(task, line) for line in lines))
+            self.stream.write("".join(line_of(task, _seen(line)) for line in lines))
         if begun:
-            begun = self._take() + begun
-            self.begun[threading.get_ident()] = begun
-            if len(begun) > _LINE_LIMIT:
-                self.end_line()
+            self.begun[threading.get_ident()] = _seen(self._take() + begun)
         return len(text)
 
     def end_line(self) -> None:
@@ -70,6 +67,20 @@ class TaskStream(io.TextIOBase):
         return getattr(self.stream, name)
 
 
+def _seen(line: str) -> str:
+    """What a terminal would show of a line in the end, as far as it is not too long."""
+    if "\r" in line:
+        line = line.rstrip("\r").rpartition("\r")[2]
+    return _cut(line)
+
+
+def _cut(text: str) -> str:
+    # No character takes more than four bytes.
+    if 4 * len(text) <= _LIMIT or len(raw := text.encode(errors="replace")) <= _LIMIT:
+        return text
+    return raw[:_LIMIT].decode(errors="ignore") + "…"
+
+
 class RecordHandler(logging.Handler):
     """Sends log records to the client, each once."""
 
@@ -79,9 +90,7 @@ class RecordHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = self.format(record)
-            if len(encoded := text.encode(errors="replace")) > _RECORD_LIMIT:
-                text = encoded[:_RECORD_LIMIT].decode(errors="ignore") + " … (cut)"
+            text = _cut(self.format(record))
             self._stream.write(line_of(current_task_name(), text, record.levelno, record.name))
         except Exception:
             self.handleError(record)
@@ -90,7 +99,7 @@ class RecordHandler(logging.Handler):
 def current_task_name() -> str:
     """What people call the task that runs on this thread, without its module; nothing elsewhere."""
     task = _native.current_task()
-    return "" if task is None else task.name.rpartition(":")[2].rpartition(".")[2]
+    return "" if task is None else short_name(task.name)
 
 
 _streams: list[TaskStream] = []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from quiltwork import errors
+from quiltwork._functions import short_name
 
 
 class RemoteTraceback(Exception):
@@ -43,7 +44,7 @@ def from_task(
     else:
         error = _original(original, retryable)
     if origin is not None:
-        error.__dict__[_NEEDED] = Needed(task_id, _short(task), *origin)
+        error.__dict__[_NEEDED] = Needed(task_id, short_name(task), *origin)
     return error
 
 
@@ -75,16 +76,11 @@ def explain(error: BaseException, parameter_of: Callable[[Needed], str | None]) 
     needed: Needed | None = error.__dict__.pop(_NEEDED, None)
     if needed is None:
         return
-    origin, parameter = _short(needed.origin), parameter_of(needed)
+    origin, parameter = short_name(needed.origin), parameter_of(needed)
     if parameter is None:
         error.add_note(f"`{needed.task}` was not run: it needs `{origin}`, which failed")
     else:
         error.add_note(f"`{needed.task}` was not run: its {parameter} came from `{origin}`, which failed")
-
-
-def _short(name: str) -> str:
-    """A function's name without its module."""
-    return name.rpartition(":")[2]
 
 
 def _unpickled(pickled: bytes | None) -> Exception | None:

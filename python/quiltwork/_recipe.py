@@ -70,7 +70,8 @@ def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:
         if recipe.function.handle is not None:
             inputs.append(recipe.function.handle)
         function, options = recipe.function, recipe.options
-        future._handle = session.submit(function.name, recipe.pickle, recipe.buffers, inputs, options)
+        name = None if future.name == function.short_name else future.name
+        future._handle = session.submit(function.name, recipe.pickle, recipe.buffers, inputs, options, name)
 
 
 def _in_order(futures: Iterable[Future[Any]]) -> list[Future[Any]]:

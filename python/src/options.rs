@@ -17,7 +17,6 @@ pub(crate) struct Options {
     /// One of them is to run it; none for any.
     workers: Vec<WorkerId>,
     time_limit: Option<Duration>,
-    name: Option<String>,
 }
 
 /// A number of bytes, or a text such as `2GiB`.
@@ -44,7 +43,7 @@ impl Amount {
 impl Options {
     #[new]
     #[pyo3(signature = (
-        *, retries=0, priority=0, slots=1, memory=None, resources=Vec::new(), workers=Vec::new(), timeout=None, name=None
+        *, retries=0, priority=0, slots=1, memory=None, resources=Vec::new(), workers=Vec::new(), timeout=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option by name")]
     fn new(
@@ -56,12 +55,11 @@ impl Options {
         resources: Vec<(String, u64)>,
         workers: Vec<u32>,
         timeout: Option<f64>,
-        name: Option<String>,
     ) -> PyResult<Self> {
         let memory = memory.map(|memory| memory.in_bytes(py)).transpose()?;
         let workers = workers.into_iter().map(WorkerId).collect();
         let time_limit = timeout.map(time_limit).transpose()?;
-        Ok(Self { retries, priority, slots, memory, resources, workers, time_limit, name })
+        Ok(Self { retries, priority, slots, memory, resources, workers, time_limit })
     }
 }
 
@@ -83,9 +81,6 @@ impl Options {
         }
         if let Some(limit) = self.time_limit {
             call = call.time_limit(limit);
-        }
-        if let Some(name) = &self.name {
-            call = call.named(name);
         }
         self.resources.iter().fold(call, |call, (name, amount)| call.resource(name, *amount))
     }

@@ -69,7 +69,9 @@ impl Session {
         Ok(Self::open(current, None))
     }
 
-    /// Submits a call: a function by its name, its pickled arguments, and the tasks whose values belong to them.
+    /// Submits a call: a function by its name, its pickled arguments, the tasks whose values belong to them, and what
+    /// people call it, if not by the function.
+    #[expect(clippy::too_many_arguments, reason = "what makes a call")]
     fn submit(
         &self,
         py: Python<'_>,
@@ -78,6 +80,7 @@ impl Session {
         buffers: Buffers<'_>,
         inputs: Vec<PyRef<'_, Handle>>,
         options: Option<PyRef<'_, Options>>,
+        name: Option<String>,
     ) -> PyResult<Handle> {
         let client = self.client()?;
         let mut arguments: Vec<Argument> = vec![joined(pickle, &buffers)?.into_argument()];
@@ -87,6 +90,10 @@ impl Session {
         let call = call(function, arguments);
         let call = match options {
             Some(options) => options.of(call),
+            None => call,
+        };
+        let call = match name {
+            Some(name) => call.named(name),
             None => call,
         };
         Ok(Handle::new(py.detach(|| client.submit(call))))

@@ -52,6 +52,7 @@ def test_the_very_exception_is_raised_with_the_remote_traceback(client: qw.Clien
     assert (caught.value.number, caught.value.why) == (7, "no luck")
     text = "".join(traceback.format_exception(caught.value))
     assert 'raise Unlucky(number, why="no luck")' in text and "in fail\n" in text
+    assert "quiltwork/_" not in text, "nothing of the way through the package is shown"
     remote = future.traceback()
     assert (
         remote is not None

@@ -40,6 +40,19 @@ def test_lines_go_where_this_process_shows_errors_at_the_moment() -> None:
     assert shown.getvalue().splitlines() == [*expected, f"[worker {pid}, <lambda>] from a lambda"]
 
 
+def test_of_a_line_only_what_is_seen_in_the_end_is_shown() -> None:
+    def draw() -> None:
+        for percent in range(0, 101, 10):
+            print(f"\r{percent} %", end="", flush=True)
+        print("\r\nx" + "é" * 5000)
+
+    lines: list[qw.Line] = []
+    with qw.Client(n_workers=1, output=lines.append) as client:
+        client.submit(draw, key="all of it: drawn").result()
+    assert [line.task for line in lines] == ["all of it: drawn"] * 2
+    assert (lines[0].text, len(lines[1].text), lines[1].text[-2:]) == ("100 %", 3501, "é…")
+
+
 def test_a_function_gets_lines_if_one_is_given() -> None:
     lines: list[qw.Line] = []
     with qw.Client(n_workers=1, output=lines.append) as client:
@@ -89,7 +102,7 @@ def test_log_records_reach_the_logger_of_their_name_once(caplog: pytest.LogCaptu
     assert (first.process, first.processName, first.threadName) == (pid, f"worker {pid}", "warn")
     assert (second.levelno, second.getMessage()) == (logging.ERROR, "wrong: 7\nin two lines")
     assert third.getMessage().startswith("it failed\nTraceback") and third.getMessage().endswith("ValueError: deep")
-    assert fourth.levelno == logging.CRITICAL and fourth.getMessage().endswith("(cut)")
+    assert fourth.levelno == logging.CRITICAL and fourth.getMessage().endswith("x…")
     assert shown.getvalue() == ""
 
 
