@@ -6,8 +6,9 @@
         squares = client.map(lambda x: x * x, range(10))
         print(client.submit(sum, squares).result())  # 285
 
-Importing it starts nothing. See `Client`, `Future`, `task`, `as_completed`, `wait`, and `quiltwork.errors`; within a
-task `current_client` and `current_task`. Models are trained in partitions by `quiltwork.train`.
+Importing it starts nothing. See `Client`, `LocalCluster`, `Future`, `task`, `as_completed`, `wait`, `progress`, and
+`quiltwork.errors`; within a task `current_client` and `current_task`. Models are trained in partitions by
+`quiltwork.train`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quiltwork import train as train
     from quiltwork._client import Client, current_client
+    from quiltwork._cluster import LocalCluster, Worker
     from quiltwork._executor import Executor
     from quiltwork._future import AsCompleted, Future, as_completed, wait
     from quiltwork._native import TaskContext, __version__, copied_bytes, current_task
+    from quiltwork._output import Line
+    from quiltwork._progress import progress
     from quiltwork._task import Task, task
 
 __all__ = [
@@ -27,13 +31,17 @@ __all__ = [
     "Client",
     "Executor",
     "Future",
+    "Line",
+    "LocalCluster",
     "Task",
     "TaskContext",
+    "Worker",
     "__version__",
     "as_completed",
     "copied_bytes",
     "current_client",
     "current_task",
+    "progress",
     "task",
     "train",
     "wait",
@@ -45,13 +53,17 @@ _PLACES = {
     "Client": "_client",
     "Executor": "_executor",
     "Future": "_future",
+    "Line": "_output",
+    "LocalCluster": "_cluster",
     "Task": "_task",
     "TaskContext": "_native",
+    "Worker": "_cluster",
     "__version__": "_native",
     "as_completed": "_future",
     "copied_bytes": "_native",
     "current_client": "_client",
     "current_task": "_native",
+    "progress": "_progress",
     "task": "_task",
     "wait": "_future",
 }

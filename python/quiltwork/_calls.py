@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from quiltwork._functions import Shelf, is_importable, name_of
+from quiltwork._functions import Shelf, is_importable, name_of, short_name
 from quiltwork._pickled import Pickled, dump_call
 from quiltwork._task import Task
 from quiltwork.errors import CannotTravel
@@ -28,7 +28,7 @@ class Function(Generic[T]):
             )
         inner = function.function if isinstance(function, Task) else function
         self.name = name_of(inner)
-        self.short_name = self.name.partition(":")[2].rpartition(".")[2]
+        self.short_name = short_name(self.name)
         self.handle: Handle | None = None
         self._sent: object = None
         self._function = inner
@@ -46,12 +46,21 @@ class Function(Generic[T]):
         except Exception as error:
             raise _cannot_travel(f"the function `{self.name}`", function, error) from error
 
-    def dump_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Pickled, list[Future[Any]]]:
+    def dump_call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: int | None = None
+    ) -> tuple[Pickled, list[Future[Any]]]:
         """The call as it travels, with the futures in it."""
         try:
-            return dump_call((self._sent, args, kwargs))
+            return dump_call((self._sent, args, kwargs, outputs))
         except Exception as error:
             raise self._blame(args, kwargs, error) from error
+
+    def parameter(self, place: int | str) -> str:
+        """What people call the argument at a place of a call."""
+        if isinstance(place, str):
+            return f"argument `{place}`"
+        names = _parameters(self._function)
+        return f"argument `{names[place]}`" if place < len(names) else f"argument {place + 1}"
 
     def key_of(self, pickled: bytes, buffers: list[memoryview], futures: list[Future[Any]]) -> str:
         """The same for the same call."""
@@ -75,15 +84,20 @@ class Function(Generic[T]):
         return _cannot_travel(f"the function `{self.name}`", self._function, error)
 
 
-def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The arguments with the names of their parameters, or numbers where these are not known."""
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    """The names of those parameters that take an argument by its place; none if they are not known."""
     import inspect
 
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        parameters = []
-    plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        return []
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The arguments with the names of their parameters, or numbers where these are not known."""
+    plain = _parameters(function)
     names = plain + [f"number {number}" for number in range(len(plain) + 1, len(args) + 1)]
     return [*zip(names, args), *kwargs.items()]
 

@@ -14,15 +14,22 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from quiltwork import _native
 from quiltwork._callbacks import Callbacks
 from quiltwork._calls import Function
+from quiltwork._cluster import LocalCluster, Worker, WorkerName, counted
 from quiltwork._functions import Shelf
 from quiltwork._future import Future, interruptible, wait
 from quiltwork._nested import futures_in, replaced
+from quiltwork._options import chosen
 from quiltwork._pickled import dump, load
-from quiltwork._workers import worker_command
+from quiltwork._raised import explain
+from quiltwork._recipe import Recipe, retry
+from quiltwork._several import pick
 from quiltwork.errors import QuiltworkError
 
 if TYPE_CHECKING:
     from quiltwork._executor import Executor
+    from quiltwork._options import Chosen
+    from quiltwork._output import Line
+    from quiltwork._raised import Needed
 
 T = TypeVar("T")
 
@@ -34,37 +41,42 @@ class Client:
     """A link to a cluster.
 
     Without `address` it starts a cluster on this machine, of one process per processor, which ends with the client:
-    at the end of the `with` block, by `close()`, or with this process, however that ends. `address` is the `ticket` of
-    a cluster that another process of this machine has started. Within the `with` block Dask, if it was imported before,
-    computes its collections by this client.
+    at the end of the `with` block, by `close()`, or with this process, however that ends. `address` is a
+    `LocalCluster`, or the `ticket` of a cluster that another process of this machine has started. Within the `with`
+    block Dask, if it was imported before, computes its collections by this client.
 
     In an event loop it is used by `async with`, and its futures are awaited. To make it takes about a tenth of a
     second: a loop that serves others meanwhile should `await asyncio.to_thread(Client)`.
 
-    `slots` is how many tasks each worker runs at a time, on threads. `memory_limit` is what each worker may hold of
-    values and its tasks may ask for: bytes, or text such as `"2GiB"`.
+    The other options are those of `LocalCluster`.
     """
 
     def __init__(
         self,
-        address: str | None = None,
+        address: str | LocalCluster | None = None,
         *,
         n_workers: int | None = None,
         slots: int = 1,
         memory_limit: int | str | None = None,
+        output: Callable[[Line], object] | None = None,
     ) -> None:
         if address is None:
-            session = _native.Session.start(worker_command(slots), n_workers, slots, memory_limit)
-        elif n_workers is not None or slots != 1 or memory_limit is not None:
+            cluster = LocalCluster(n_workers, slots=slots, memory_limit=memory_limit, output=output)
+            self._begin(cluster._session, cluster)
+            self._owns_cluster = True
+        elif n_workers is not None or slots != 1 or memory_limit is not None or output is not None:
             raise ValueError(
-                "n_workers, slots and memory_limit are for a cluster of its own, not for one with an address"
+                "n_workers, slots, memory_limit and output are for a cluster of its own, not for one with an address"
             )
+        elif isinstance(address, LocalCluster):
+            self._begin(_native.Session.connect(address.ticket), address)
         else:
-            session = _native.Session.connect(address)
-        self._begin(session)
+            self._begin(_native.Session.connect(address))
 
-    def _begin(self, session: _native.Session) -> None:
+    def _begin(self, session: _native.Session, cluster: LocalCluster | None = None) -> None:
         self._session = session
+        self._cluster = cluster
+        self._owns_cluster = False
         self._shelf = Shelf(session)
         self._keyed: weakref.WeakValueDictionary[str, Future[Any]] = weakref.WeakValueDictionary()
         self._callbacks: Callbacks | None = None
@@ -73,6 +85,7 @@ class Client:
         _open.add(self)
         _newest.append(weakref.ref(self))
 
+    @overload
     def submit(
         self,
         fn: Callable[..., T],
@@ -83,18 +96,75 @@ class Client:
         priority: int = 0,
         resources: Mapping[str, int] | None = None,
         memory: int | str | None = None,
+        timeout: float | None = None,
+        workers: WorkerName | Iterable[WorkerName] | None = None,
+        outputs: None = None,
         pure: bool = False,
         **kwargs: Any,
-    ) -> Future[T]:
+    ) -> Future[T]: ...
+    @overload
+    def submit(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        key: str | None = None,
+        retries: int = 0,
+        priority: int = 0,
+        resources: Mapping[str, int] | None = None,
+        memory: int | str | None = None,
+        timeout: float | None = None,
+        workers: WorkerName | Iterable[WorkerName] | None = None,
+        outputs: int,
+        pure: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Future[Any], ...]: ...
+    def submit(
+        self,
+        fn: Callable[..., T],
+        /,
+        *args: Any,
+        key: str | None = None,
+        retries: int = 0,
+        priority: int = 0,
+        resources: Mapping[str, int] | None = None,
+        memory: int | str | None = None,
+        timeout: float | None = None,
+        workers: WorkerName | Iterable[WorkerName] | None = None,
+        outputs: int | None = None,
+        pure: bool = False,
+        **kwargs: Any,
+    ) -> Future[T] | tuple[Future[Any], ...]:
         """Runs `fn(*args, **kwargs)` on a worker. Futures among the arguments become their results there.
 
         `key` names the task; while a future with that key lives, it is returned instead of another one. With `pure` the
         key is made of the function and the arguments, so that the same call runs once. `retries` is how often it may be
         tried again after it raised. Of `priority` the higher runs first. `memory` and `resources` are what it occupies
         of the worker's while it runs.
+
+        After `timeout` seconds of running (what it waits for counts) the function is ended by `errors.Interrupted`, and
+        the task fails with `errors.TimedOut`, a `TimeoutError`, or is tried again. What it has called of another
+        language, or `time.sleep`, goes on; nobody waits for it longer than a second.
+
+        `workers` are workers as `workers()` lists them, or their ids or process ids: one of them runs it. When none of
+        them is left it fails with `errors.NoSuchResources`.
+
+        With `outputs` the function makes so many results, and there is a future for each: `a, b = client.submit(f,
+        outputs=2)`. Each is a value of its own, copied once from what the function returned, and freed on its own.
         """
-        options = _options(retries, priority, resources, memory)
-        return self._submit(Function(self._shelf, fn), args, kwargs, options, key, pure)
+        options = self._chosen(
+            key=key,
+            retries=retries,
+            priority=priority,
+            resources=resources,
+            memory=memory,
+            timeout=timeout,
+            workers=workers,
+            outputs=outputs,
+            pure=pure,
+        )
+        started: Future[T] | tuple[Future[Any], ...] = self._start(Function(self._shelf, fn), args, kwargs, options)
+        return started
 
     def map(
         self,
@@ -106,15 +176,41 @@ class Client:
         priority: int = 0,
         resources: Mapping[str, int] | None = None,
         memory: int | str | None = None,
+        timeout: float | None = None,
+        workers: WorkerName | Iterable[WorkerName] | None = None,
         pure: bool = False,
         **kwargs: Any,
     ) -> list[Future[T]]:
         """Runs `fn` once for each item (or each tuple of items, of several iterables). The options are those of
         `submit`; a `key` is numbered."""
-        options = _options(retries, priority, resources, memory)
+        options = self._chosen(
+            retries=retries,
+            priority=priority,
+            resources=resources,
+            memory=memory,
+            timeout=timeout,
+            workers=workers,
+        )
         function = Function(self._shelf, fn)
         keys = (None if key is None else f"{key}-{number}" for number in count())
-        return [self._submit(function, args, kwargs, options, key, pure) for args, key in zip(zip(*iterables), keys)]
+        calls = zip(zip(*iterables), keys)
+        return [self._submit(function, args, kwargs, options.native, key, pure) for args, key in calls]
+
+    def run_on_all(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> dict[Worker, T]:
+        """Runs `fn(*args, **kwargs)` once on each worker there is, beside what it runs, and waits for the results."""
+        function, most = Function(self._shelf, fn), 2**31 - 1
+        futures = {}
+        for worker in self.workers():
+            options = _native.Options(slots=0, priority=most, workers=[worker.number])
+            futures[worker] = self._submit(function, args, kwargs, options, None, False)
+        return dict(zip(futures, self.gather(list(futures.values()))))
+
+    def retry(self, futures: Future[Any] | Iterable[Future[Any]]) -> None:
+        """Submits tasks that have failed again, and those of their inputs that have; their futures stay the same.
+
+        The futures of their inputs must be kept until then, and calls of more than 16 KiB are not kept here.
+        """
+        retry(self._session, futures_in(futures if isinstance(futures, Future) else list(futures)))
 
     @overload
     def gather(
@@ -138,9 +234,18 @@ class Client:
             wait(waited, timeout)
             waited = [future for future in waited if future._handle.failure() is None]
         handles = [future._handle for future in waited]
-        payloads = interruptible(waited, lambda: self._session.gather(handles, timeout))
+        try:
+            payloads = interruptible(waited, lambda: self._session.gather(handles, timeout))
+        except Exception as error:
+            _explain(error, waited)
+            # The way through this package is of no interest.
+            error.__traceback__ = None
+            raise
         if payloads is None:
             raise TimeoutError(f"not all of {len(found)} tasks have ended within {timeout} s")
+        for future in waited:
+            # It will not have to be submitted again.
+            future._recipe = None
         results = dict(zip(waited, map(load, payloads)))
         return replaced(futures, results)
 
@@ -149,13 +254,36 @@ class Client:
         pickled, buffers = dump(value)
         return Future(self, self._session.put(pickled, buffers), type(value).__name__)
 
-    def scatter(self, data: Any) -> Any:
-        """Brings each item of a list, tuple or dict into the cluster, or another value as a whole."""
+    def scatter(self, data: Any, *, broadcast: bool = False) -> Any:
+        """Brings each item of a list, tuple or dict into the cluster, or another value as a whole. With `broadcast` all
+        nodes have them when it returns; the workers of a node share them in any case."""
+        scattered: Any
         if isinstance(data, dict):
-            return {key: self.put(value) for key, value in data.items()}
-        if isinstance(data, (list, tuple)):
-            return type(data)(map(self.put, data))
-        return self.put(data)
+            scattered = {key: self.put(value) for key, value in data.items()}
+        elif isinstance(data, (list, tuple)):
+            scattered = type(data)(map(self.put, data))
+        else:
+            scattered = self.put(data)
+        if broadcast:
+            self.replicate(scattered)
+        return scattered
+
+    def replicate(self, futures: Any, n: int | None = None) -> None:
+        """Waits for results and keeps each on `n` nodes, or on all, so that they survive the loss of all but one."""
+        nodes = len({worker.node for worker in self.workers()}) if n is None else n
+        for future in futures_in(futures):
+            future._handle.replicate(nodes)
+
+    def who_has(self, futures: Any) -> dict[Future[Any], list[Worker]]:
+        """The workers that hold the results of tasks; none before a task has ended, and of small ones, which the master
+        holds."""
+        return {
+            future: [Worker.of(row) for row in self._session.who_has(future._handle)] for future in futures_in(futures)
+        }
+
+    def workers(self) -> list[Worker]:
+        """The workers there are."""
+        return [Worker.of(row) for row in self._session.workers()]
 
     def cancel(self, futures: Future[Any] | Iterable[Future[Any]]) -> None:
         """Asks the cluster to stop tasks, and all that need their results."""
@@ -207,23 +335,26 @@ class Client:
     @property
     def ticket(self) -> str:
         """What lets other processes of this machine in, as `Client(ticket)`. It holds a private key: keep it secret."""
-        return self._session.ticket
+        return (self._session if self._cluster is None else self._cluster).ticket
 
     def worker_pids(self) -> list[int]:
         """The process ids of the workers there are."""
-        return [pid for pid, _ in self._session.workers()]
+        return [worker.pid for worker in self.workers()]
 
     def slots(self) -> int:
         """How many tasks all workers together run at a time."""
-        return sum(slots for _, slots in self._session.workers())
+        return sum(worker.slots for worker in self.workers())
 
     def kill_worker(self, pid: int) -> None:
         """Kills a worker at once, as bad luck would. What it was doing is done again by another."""
-        self._session.kill_worker(pid)
+        (self._session if self._cluster is None else self._cluster).kill_worker(pid)
 
     def close(self) -> None:
         """Ends the link, and the cluster if this client has started it. What has not arrived fails."""
-        self._session.close()
+        if self._owns_cluster and self._cluster is not None:
+            self._cluster.close()
+        else:
+            self._session.close()
         with self._lock:
             callbacks, self._callbacks = self._callbacks, None
             setting, self._dask_default = self._dask_default, None
@@ -256,10 +387,17 @@ class Client:
         if self._session.closed:
             return "<Client: closed>"
         try:
-            workers = len(self.worker_pids())
+            return f"<Client: {counted(len(self.workers()), 'worker')}>"
         except QuiltworkError:
             return "<Client: the link is lost>"
-        return f"<Client: {workers} worker{'' if workers == 1 else 's'}>"
+
+    def _repr_html_(self) -> str:
+        from quiltwork._notebook import workers_table
+
+        try:
+            return workers_table(repr(self), [] if self._session.closed else self.workers())
+        except QuiltworkError:
+            return workers_table(repr(self), [])
 
     # There is no session if none could be opened, and a forked process has only the picture of one. Kept here, because
     # the last clients go when modules have lost their names already.
@@ -277,10 +415,14 @@ class Client:
         options: _native.Options | None,
         key: str | None,
         pure: bool,
+        outputs: int | None = None,
+        name: str | None = None,
     ) -> Future[T]:
+        """Submits one call. What people call it is its name, or else its key, or else its function."""
+        name = name or key
         if key is not None and (known := self._keyed.get(key)) is not None:
             return known
-        (pickled, buffers), futures = function.dump_call(args, kwargs)
+        (pickled, buffers), futures = function.dump_call(args, kwargs, outputs)
         if pure and key is None:
             key = function.key_of(pickled, buffers, futures)
             if (known := self._keyed.get(key)) is not None:
@@ -288,18 +430,38 @@ class Client:
         inputs = [future._handle for future in futures]
         if function.handle is not None:
             inputs.append(function.handle)
-        handle = self._session.submit(function.name, pickled, buffers, inputs, options)
-        future: Future[T] = Future(self, handle, key or function.short_name)
+        handle = self._session.submit(function.name, pickled, buffers, inputs, options, name)
+        recipe = Recipe(function, (pickled, buffers), futures, options, args, kwargs)
+        future: Future[T] = Future(self, handle, name or key or function.short_name, recipe)
         if key is not None:
             self._keyed[key] = future
         return future
 
+    def _chosen(self, **options: Any) -> Chosen:
+        return chosen(self.workers, **options)
+
+    def _start(self, function: Function[Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: Chosen) -> Any:
+        """The future of a call, or the futures if it makes several results."""
+        native, key, pure, outputs = options
+        whole = self._submit(function, args, kwargs, native, key, pure, outputs)
+        if outputs is None:
+            return whole
+        picking: Function[Any] = Function(self._shelf, pick)
+        parts = []
+        for number in range(outputs):
+            name = f"{whole.name}[{number}]"
+            part_key = name if key is not None or pure else None
+            part = self._submit(picking, (whole, number), {}, None, part_key, False, name=name)
+            # Nobody has given the call of `pick` its arguments.
+            part._recipe = None
+            parts.append(part)
+        return tuple(parts)
+
     def _submit_task(
-        self, fn: Callable[..., T], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Future[T]:
+        self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Like `submit`, for arguments that may be named like options."""
-        (chosen, key, pure), function = _chosen(**options), Function(self._shelf, fn)
-        return self._submit(function, args, kwargs, chosen, key, pure)
+        return self._start(Function(self._shelf, fn), args, kwargs, self._chosen(**options))
 
     def _notify(self, future: Future[Any], callback: Callable[[Future[Any]], object]) -> None:
         with self._lock:
@@ -313,26 +475,15 @@ class Client:
             callback(future)
 
 
-def _options(
-    retries: int, priority: int, resources: Mapping[str, int] | None, memory: int | str | None
-) -> _native.Options | None:
-    if not (retries or priority or resources or memory is not None):
-        return None
-    named = list((resources or {}).items())
-    return _native.Options(retries=retries, priority=priority, memory=memory, resources=named)
+def _explain(error: BaseException, futures: list[Future[Any]]) -> None:
+    """Says in a note which argument of which of these tasks came from one that failed, if that is why."""
 
+    def parameter_of(needed: Needed) -> str | None:
+        failed = (future._recipe for future in futures if future._handle.id == needed.task_id)
+        recipe = next(failed, None)
+        return None if recipe is None else recipe.parameter_of(needed)
 
-def _chosen(
-    *,
-    key: str | None = None,
-    retries: int = 0,
-    priority: int = 0,
-    resources: Mapping[str, int] | None = None,
-    memory: int | str | None = None,
-    pure: bool = False,
-) -> tuple[_native.Options | None, str | None, bool]:
-    """The options of `Client.submit`, from a dict of them."""
-    return _options(retries, priority, resources, memory), key, pure
+    explain(error, parameter_of)
 
 
 def current_client() -> Client:

@@ -40,6 +40,13 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{module}:{qualname}"
 
 
+def short_name(name: str) -> str:
+    """What people call a task: its function's own name, or all of a name they have given it."""
+    module, colon, qualname = name.partition(":")
+    is_of_function = colon and module.replace(".", "_").isidentifier()
+    return qualname.rpartition(".")[2] if is_of_function else name
+
+
 def is_importable(function: Callable[..., Any]) -> bool:
     """Whether another process finds this very function by its name."""
     name = getattr(function, "__module__", None)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from quiltwork._client import Client
-    from quiltwork._native import Handle, Payload
+    from quiltwork._native import Handle
+    from quiltwork._recipe import Recipe
 
 T = TypeVar("T")
 
@@ -27,11 +28,12 @@ class Future(Generic[T]):
     It can be awaited.
     """
 
-    __slots__ = ("__weakref__", "_client", "_handle", "name")
+    __slots__ = ("__weakref__", "_client", "_handle", "_recipe", "name")
 
-    def __init__(self, client: Client, handle: Handle, name: str) -> None:
+    def __init__(self, client: Client, handle: Handle, name: str, recipe: Recipe | None = None) -> None:
         self._client = client
         self._handle = handle
+        self._recipe = recipe
         self.name = name
 
     @property
@@ -44,11 +46,19 @@ class Future(Generic[T]):
 
         Each call makes the object anew, but for large arrays, which are read-only views of shared memory.
         """
-        payload = self._fetch(timeout)
+        try:
+            payload = interruptible([self], lambda: self._handle.fetch(timeout))
+        except Exception as error:
+            self._explain(error)
+            # The way through this package is of no interest.
+            error.__traceback__ = None
+            raise
         if payload is None:
             raise TimeoutError(
                 f"`{self.name}` had no result within {timeout} s\n  hint: it goes on: wait again, or cancel it"
             )
+        # It will not have to be submitted again.
+        self._recipe = None
         result: T = load(payload)
         return result
 
@@ -58,7 +68,7 @@ class Future(Generic[T]):
             raise TimeoutError(
                 f"`{self.name}` has not ended within {timeout} s\n  hint: it goes on: wait again, or cancel it"
             )
-        return self._handle.failure()
+        return self._failure()
 
     def traceback(self, timeout: float | None = None) -> str | None:
         """The traceback of what the task raised, as text, from the task's function on."""
@@ -114,8 +124,18 @@ class Future(Generic[T]):
             yield from waiting
         return self.result()
 
-    def _fetch(self, timeout: float | None) -> Payload | None:
-        return interruptible([self], lambda: self._handle.fetch(timeout))
+    def _failure(self) -> BaseException | None:
+        failure = self._handle.failure()
+        if failure is not None:
+            self._explain(failure)
+        return failure
+
+    def _explain(self, error: BaseException) -> None:
+        """Says in a note which argument came from a task that failed, if that is why this one did."""
+        from quiltwork._raised import explain
+
+        recipe = self._recipe
+        explain(error, lambda needed: None if recipe is None else recipe.parameter_of(needed))
 
     def __reduce__(self) -> Any:
         return pass_future(self)
@@ -124,13 +144,29 @@ class Future(Generic[T]):
         # What stands for the value in Dask's names of things that are made of it.
         return "quiltwork.Future", id(self._client), self.key
 
-    def __repr__(self) -> str:
+    @property
+    def status(self) -> Literal["pending", "finished", "error", "cancelled"]:
+        """Where the task stands, in Dask's words."""
+        from quiltwork.errors import TaskCancelled
+
         if not self._handle.done():
-            state = "pending"
-        else:
-            failure = self._handle.failure()
-            state = "finished" if failure is None else f"failed: {type(failure).__name__}"
-        return f"<Future {self.key}: {state}>"
+            return "pending"
+        failure = self._handle.failure()
+        if failure is None:
+            return "finished"
+        return "cancelled" if isinstance(failure, TaskCancelled) else "error"
+
+    def __repr__(self) -> str:
+        return f"<Future {self.key}: {self._state()}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<b>Future</b> {escape(self.name)} <code>{self._handle.id}</code>: {escape(self._state())}"
+
+    def _state(self) -> str:
+        failure = self._handle.failure() if self._handle.done() else None
+        return self.status if failure is None else f"failed: {type(failure).__name__}"
 
 
 R = TypeVar("R")

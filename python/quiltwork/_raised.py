@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from typing import NamedTuple
 
 from quiltwork import errors
+from quiltwork._functions import short_name
 
 
 class RemoteTraceback(Exception):
@@ -29,28 +32,55 @@ def from_task(
     kind: str,
     text: str,
     task: str,
-    origin: str | None,
+    task_id: str,
+    origin: tuple[str, str] | None,
     hint: str | None,
     retryable: bool,
     original: bytes | None,
 ) -> BaseException:
     """The exception for a task that failed: the very one its function raised, if that could travel."""
     if original is None:
-        return from_engine(kind, text, hint, retryable)
+        error: Exception = from_engine(kind, text, hint, retryable)
+    else:
+        error = _original(original, retryable)
+    if origin is not None:
+        error.__dict__[_NEEDED] = Needed(task_id, short_name(task), *origin)
+    return error
+
+
+def _original(original: bytes, retryable: bool) -> Exception:
     pickled, type_name, message, trace = pickle.loads(original)
     error = _unpickled(pickled)
     if error is None:
         error = errors.RemoteError(f"{type_name}: {message}" if message else type_name)
         error.type_name, error.retryable = type_name, retryable
     error.__cause__ = RemoteTraceback(trace)
-    if origin is not None:
-        error.add_note(f"task `{_short(task)}` was not run: its input `{_short(origin)}` failed")
     return error
 
 
-def _short(name: str) -> str:
-    """A function's name without its module."""
-    return name.rpartition(":")[2]
+class Needed(NamedTuple):
+    """A task that was not run, and the one it needed, which failed; by ids and names."""
+
+    task_id: str
+    task: str
+    origin: str
+    origin_id: str
+
+
+# Where an exception keeps that, until somebody explains it who knows more.
+_NEEDED = "_quiltwork_needed"
+
+
+def explain(error: BaseException, parameter_of: Callable[[Needed], str | None]) -> None:
+    """Adds a note to an exception of a task whose input failed; `parameter_of` says which argument that was."""
+    needed: Needed | None = error.__dict__.pop(_NEEDED, None)
+    if needed is None:
+        return
+    origin, parameter = short_name(needed.origin), parameter_of(needed)
+    if parameter is None:
+        error.add_note(f"`{needed.task}` was not run: it needs `{origin}`, which failed")
+    else:
+        error.add_note(f"`{needed.task}` was not run: its {parameter} came from `{origin}`, which failed")
 
 
 def _unpickled(pickled: bytes | None) -> Exception | None:

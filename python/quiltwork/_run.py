@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from quiltwork import _functions
 from quiltwork._pickled import Pickled, dump, load_call
+from quiltwork._printing import end_task
+from quiltwork._several import several
 from quiltwork.errors import CannotTravel
 
 if TYPE_CHECKING:
     from quiltwork._native import Payload
+
+# Function, arguments, and how many results it makes if it makes several.
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], int | None]
 
 # Message, name of the type, place, and the whole of it pickled.
 Raised = tuple[str, str, str | None, bytes]
@@ -30,10 +35,14 @@ _OURS = {__name__, "quiltwork.train._rounds", "quiltwork.train._step"}
 def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
     """Runs one task. Never raises what the task raises."""
     try:
-        function, args, kwargs = _called(name, payloads)
+        function, args, kwargs, outputs = _called(name, payloads)
         result = function(*args, **kwargs)
+        if outputs is not None:
+            result = several(result, outputs, name)
     except BaseException as error:
         return _describe(error)
+    finally:
+        end_task()
     try:
         return dump(result)
     except Exception as error:
@@ -42,15 +51,15 @@ def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
         return _describe(refusal)
 
 
-def _called(name: str, payloads: Sequence[Payload]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+def _called(name: str, payloads: Sequence[Payload]) -> Call:
     call, *inputs = payloads
-    function, args, kwargs = load_call(call, inputs)
+    function, args, kwargs, outputs = load_call(call, inputs)
     if function is None:
         function = _imported(name)
     elif isinstance(function, _functions.Reference):
         # By value, as the last of the inputs: the futures among the arguments have the first numbers.
         function = _functions.take(function, inputs[-1])
-    return function, args, kwargs
+    return function, args, kwargs, outputs
 
 
 def _imported(name: str) -> Callable[..., Any]:

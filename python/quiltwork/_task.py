@@ -28,18 +28,41 @@ class Task(Generic[P, R]):
         """Submits a call to the current client. Futures stand for their results."""
         from quiltwork._client import current_client
 
-        return current_client()._submit_task(self, self._options, args, kwargs)
+        future: Future[R] = current_client()._submit_task(self, self._options, args, kwargs)
+        return future
 
+    @overload
+    def options(self, *, outputs: int, **options: Any) -> TaskOfSeveral[P, R]: ...
+    @overload
+    def options(self, **options: Any) -> Task[P, R]: ...
     def options(self, **options: Any) -> Task[P, R]:
         """The same function with other options, which are those of `Client.submit`."""
-        return Task(self.function, {**self._options, **options})
+        return _of(self.function, {**self._options, **options})
 
     def __repr__(self) -> str:
         return f"<Task {self.function.__module__}:{self.function.__qualname__}>"
 
 
+class TaskOfSeveral(Task[P, R]):
+    """A task that makes several results."""
+
+    def remote(self, *args: Any, **kwargs: Any) -> tuple[Future[Any], ...]:  # type: ignore[override]
+        """Submits a call to the current client; a future for each result."""
+        from quiltwork._client import current_client
+
+        futures: tuple[Future[Any], ...] = current_client()._submit_task(self, self._options, args, kwargs)
+        return futures
+
+
+def _of(function: Callable[P, R], options: dict[str, Any]) -> Task[P, R]:
+    kind = Task if options.get("outputs") is None else TaskOfSeveral
+    return kind(function, options)
+
+
 @overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(*, outputs: int, **options: Any) -> Callable[[Callable[P, R]], TaskOfSeveral[P, R]]: ...
 @overload
 def task(**options: Any) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
@@ -47,5 +70,5 @@ def task(
 ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
     """Makes a function a task; as `@task`, or with options of `Client.submit` as `@task(retries=2)`."""
     if function is None:
-        return lambda function: Task(function, options)
+        return lambda function: _of(function, options)
     return Task(function, options)

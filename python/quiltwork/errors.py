@@ -27,11 +27,19 @@ class TaskCancelled(TaskError, concurrent.futures.CancelledError):
 
 
 class Interrupted(BaseException):
-    """Raised within a function whose task was cancelled while it ran, so that it ends soon."""
+    """Raised within a function whose task was cancelled or timed out while it ran, so that it ends soon."""
 
 
 class Poisoned(TaskError):
     """The task's attempts kept killing workers, by crashing or by using all memory."""
+
+
+class OutOfMemory(TaskError, MemoryError):
+    """The task's attempts kept using more memory than their workers may."""
+
+
+class TimedOut(TaskError, TimeoutError):
+    """The task ran longer than its `timeout`."""
 
 
 class ValueLost(TaskError):

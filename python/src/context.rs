@@ -1,4 +1,5 @@
 //! What a running task can learn about itself and tell, for Python, and how it waits in an event loop.
+use crate::errors::id_of;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +13,13 @@ impl TaskContext {
     /// The task's number in the cluster.
     #[getter]
     fn id(&self) -> String {
-        let task = self.0.attempt().task;
-        format!("{}.{}", task.job.0, task.index)
+        id_of(self.0.attempt().task)
+    }
+
+    /// What people call the task: its function's `module:qualname`, unless it was given another name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
     }
 
     /// Which try this is, from 1; it also grows when a worker was lost.

@@ -2,7 +2,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
-use quiltwork::{Error, ErrorKind, FailedTask, FailureKind, train};
+use quiltwork::{Error, ErrorKind, FailedTask, FailureKind, TaskId, train};
 
 /// The exception for an error, made by the package: its users meet these classes.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
@@ -43,16 +43,22 @@ fn from_task<'py>(py: Python<'py>, error: &Error, task: &FailedTask) -> PyResult
     static FROM_TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let failure = &task.failure;
     let original = failure.original.as_deref().map(|original| PyBytes::new(py, original));
-    let origin = (failure.origin != task.task).then_some(failure.name.as_str());
+    let origin = (failure.origin != task.task).then(|| (failure.name.as_str(), id_of(failure.origin)));
     FROM_TASK.import(py, "quiltwork._raised", "from_task")?.call1((
         class_of(error.kind()),
         error.to_string(),
         &*task.name,
+        id_of(task.task),
         origin,
         error.hint(),
         error.is_retryable(),
         original,
     ))
+}
+
+/// A task's number as Python's users see it.
+pub(crate) fn id_of(task: TaskId) -> String {
+    format!("{}.{}", task.job.0, task.index)
 }
 
 fn class_of(kind: ErrorKind) -> &'static str {
@@ -62,6 +68,8 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Task(FailureKind::ValueLost) => "ValueLost",
         ErrorKind::Task(FailureKind::StoreFull) => "StoreFull",
         ErrorKind::Task(FailureKind::NoSuchResources) => "NoSuchResources",
+        ErrorKind::Task(FailureKind::TimedOut) => "TimedOut",
+        ErrorKind::Task(FailureKind::OutOfMemory) => "OutOfMemory",
         ErrorKind::Task(_) => "TaskError",
         ErrorKind::ConnectionLost | ErrorKind::Connect | ErrorKind::Refused => "ConnectionLost",
         ErrorKind::Encode | ErrorKind::Decode | ErrorKind::Graph | ErrorKind::Invalid => "UsageError",

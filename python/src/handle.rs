@@ -1,8 +1,8 @@
 //! A task as Python refers to it; what its value means is for the package to know.
 use crate::buffers::Payload;
-use crate::errors::raised;
+use crate::errors::{id_of, raised};
 use crate::resident::Resident;
-use crate::waiting::{deadline, wait};
+use crate::waiting::{answered, deadline, wait};
 use pyo3::prelude::*;
 use quiltwork::bindings::Opaque;
 
@@ -29,7 +29,7 @@ impl Handle {
     /// The task's number in the cluster.
     #[getter]
     fn id(&self) -> PyResult<Option<String>> {
-        Ok(self.inner()?.id().map(|task| format!("{}.{}", task.job.0, task.index)))
+        Ok(self.inner()?.id().map(id_of))
     }
 
     /// Whether the task has ended, well or not.
@@ -57,6 +57,11 @@ impl Handle {
     /// Why there will be no value, if that is known: an exception, not raised.
     fn failure(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         Ok(self.inner()?.failure().map(|error| raised(py, &error).into_value(py).into_any()))
+    }
+
+    /// Waits for the value and has so many nodes keep it.
+    fn replicate(&self, py: Python<'_>, copies: usize) -> PyResult<()> {
+        answered(py, self.inner()?.replicate(copies))
     }
 
     /// Asks the cluster to stop the task; never waits.

@@ -9,6 +9,7 @@
 //! Values are pickles with their large buffers beside them (`layout`). No thread of the engine ever waits for the
 //! interpreter's lock: what it has to tell Python, it leaves in a list that a thread of Python's takes (`notices`).
 
+mod allocator;
 mod buffers;
 mod completed;
 mod context;
@@ -17,6 +18,7 @@ mod handle;
 mod interpreter;
 mod interrupts;
 mod layout;
+mod lines;
 mod model;
 mod notices;
 mod options;
@@ -26,6 +28,7 @@ mod strategy;
 mod team;
 mod training;
 mod waiting;
+mod workers;
 
 use pyo3::prelude::*;
 
@@ -33,6 +36,8 @@ use pyo3::prelude::*;
 mod _native {
     use super::pyfunction;
 
+    #[pymodule_export]
+    use super::allocator::keep_freed_memory;
     #[pymodule_export]
     use super::buffers::Payload;
     #[pymodule_export]
@@ -43,6 +48,8 @@ mod _native {
     use super::handle::Handle;
     #[pymodule_export]
     use super::interpreter::serve;
+    #[pymodule_export]
+    use super::lines::Lines;
     #[pymodule_export]
     use super::notices::Notices;
     #[pymodule_export]

@@ -1,8 +1,10 @@
 //! The options of a task as Python gives them.
 use crate::errors::raised;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use quiltwork::TaskCall;
-use quiltwork::bindings::{ByteSize, Opaque};
+use quiltwork::bindings::{ByteSize, Opaque, without_slot};
+use quiltwork::{TaskCall, WorkerId};
+use std::time::Duration;
 
 /// What a task is submitted with; made once for many tasks.
 #[pyclass(frozen, module = "quiltwork._native")]
@@ -12,6 +14,9 @@ pub(crate) struct Options {
     slots: u32,
     memory: Option<u64>,
     resources: Vec<(String, u64)>,
+    /// One of them is to run it; none for any.
+    workers: Vec<WorkerId>,
+    time_limit: Option<Duration>,
 }
 
 /// A number of bytes, or a text such as `2GiB`.
@@ -37,7 +42,10 @@ impl Amount {
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, retries=0, priority=0, slots=1, memory=None, resources=Vec::new()))]
+    #[pyo3(signature = (
+        *, retries=0, priority=0, slots=1, memory=None, resources=Vec::new(), workers=Vec::new(), timeout=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option by name")]
     fn new(
         py: Python<'_>,
         retries: u32,
@@ -45,9 +53,13 @@ impl Options {
         slots: u32,
         memory: Option<Amount>,
         resources: Vec<(String, u64)>,
+        workers: Vec<u32>,
+        timeout: Option<f64>,
     ) -> PyResult<Self> {
         let memory = memory.map(|memory| memory.in_bytes(py)).transpose()?;
-        Ok(Self { retries, priority, slots, memory, resources })
+        let workers = workers.into_iter().map(WorkerId).collect();
+        let time_limit = timeout.map(time_limit).transpose()?;
+        Ok(Self { retries, priority, slots, memory, resources, workers, time_limit })
     }
 }
 
@@ -56,12 +68,28 @@ impl Options {
     pub(crate) fn of(&self, call: TaskCall<Opaque>) -> TaskCall<Opaque> {
         let mut call = call.retries(self.retries).priority(self.priority);
         // One slot is what a call has anyway; the setter refuses none.
-        if self.slots != 1 {
-            call = call.slots(self.slots);
-        }
+        call = match self.slots {
+            0 => without_slot(call),
+            1 => call,
+            slots => call.slots(slots),
+        };
         if let Some(memory) = self.memory {
             call = call.memory(memory);
         }
+        if !self.workers.is_empty() {
+            call = call.on_workers(self.workers.iter().copied());
+        }
+        if let Some(limit) = self.time_limit {
+            call = call.time_limit(limit);
+        }
         self.resources.iter().fold(call, |call, (name, amount)| call.resource(name, *amount))
     }
+}
+
+fn time_limit(seconds: f64) -> PyResult<Duration> {
+    if seconds.is_nan() || seconds <= 0.0 {
+        return Err(PyValueError::new_err("the timeout of a task is a number of seconds above 0, or None"));
+    }
+    // What is too long to be a duration never ends.
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }

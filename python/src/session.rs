@@ -3,14 +3,16 @@ use crate::buffers::{Payload, borrow};
 use crate::errors::raised;
 use crate::handle::Handle;
 use crate::layout::pieces;
+use crate::lines::Lines;
 use crate::options::{Amount, Options};
 use crate::resident::Resident;
-use crate::waiting::wait;
+use crate::waiting::{answered, wait};
+use crate::workers::{Row, rows};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy, write_log_if_asked};
-use quiltwork::{Client, LocalCluster};
+use quiltwork::{Client, LocalCluster, WorkerLog};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A link to a cluster. Closing it ends the cluster if it was started here.
@@ -36,18 +38,20 @@ impl Session {
         workers: Option<usize>,
         slots: usize,
         memory_limit: Option<Amount>,
+        nodes: usize,
+        lines: &Bound<'_, Lines>,
     ) -> PyResult<Self> {
         write_log_if_asked();
         let (program, arguments) = command.split_first().expect("the package names a program");
         let mut builder = LocalCluster::builder().worker_program(program).worker_arguments(arguments).slots(slots);
+        builder = builder.nodes(nodes).log(WorkerLog::Lines(lines.get().sink()?));
         if let Some(workers) = workers {
             builder = builder.workers(workers);
         }
         if let Some(limit) = memory_limit {
             builder = builder.memory_limit(limit.in_bytes(py)?);
         }
-        let started = wait(py, builder.start(), None)?.expect("it is waited for without a limit");
-        let cluster = started.map_err(|error| raised(py, &error))?;
+        let cluster = answered(py, builder.start())?;
         Ok(Self::open(cluster.client().clone(), Some(cluster)))
     }
 
@@ -55,8 +59,7 @@ impl Session {
     #[staticmethod]
     fn connect(py: Python<'_>, ticket: &str) -> PyResult<Self> {
         write_log_if_asked();
-        let connected = wait(py, Client::connect(ticket), None)?.expect("it is waited for without a limit");
-        Ok(Self::open(connected.map_err(|error| raised(py, &error))?, None))
+        Ok(Self::open(answered(py, Client::connect(ticket))?, None))
     }
 
     /// Inside a task: a link to the cluster the task runs in.
@@ -66,7 +69,9 @@ impl Session {
         Ok(Self::open(current, None))
     }
 
-    /// Submits a call: a function by its name, its pickled arguments, and the tasks whose values belong to them.
+    /// Submits a call: a function by its name, its pickled arguments, the tasks whose values belong to them, and what
+    /// people call it, if not by the function.
+    #[expect(clippy::too_many_arguments, reason = "what makes a call")]
     fn submit(
         &self,
         py: Python<'_>,
@@ -75,6 +80,7 @@ impl Session {
         buffers: Buffers<'_>,
         inputs: Vec<PyRef<'_, Handle>>,
         options: Option<PyRef<'_, Options>>,
+        name: Option<String>,
     ) -> PyResult<Handle> {
         let client = self.client()?;
         let mut arguments: Vec<Argument> = vec![joined(pickle, &buffers)?.into_argument()];
@@ -84,6 +90,10 @@ impl Session {
         let call = call(function, arguments);
         let call = match options {
             Some(options) => options.of(call),
+            None => call,
+        };
+        let call = match name {
+            Some(name) => call.named(name),
             None => call,
         };
         Ok(Handle::new(py.detach(|| client.submit(call))))
@@ -112,19 +122,22 @@ impl Session {
         gathered.map(|values| values.map(payloads).map_err(|error| raised(py, &error))).transpose()
     }
 
-    /// The workers by the master's word: process ids, and how many tasks each runs at a time.
-    fn workers(&self, py: Python<'_>) -> PyResult<Vec<(u32, u32)>> {
+    /// The workers by the master's word.
+    fn workers(&self, py: Python<'_>) -> PyResult<Vec<Row>> {
         let client = self.client()?;
-        let workers = wait(py, client.workers(), None)?.expect("it is waited for without a limit");
-        let workers = workers.map_err(|error| raised(py, &error))?;
-        Ok(workers.iter().map(|worker| (worker.pid, worker.capacity.slots)).collect())
+        Ok(rows(&answered(py, client.workers())?))
+    }
+
+    /// The workers that hold the value of a task.
+    fn who_has(&self, py: Python<'_>, handle: &Handle) -> PyResult<Vec<Row>> {
+        let (client, handle) = (self.client()?, handle.inner()?);
+        Ok(rows(&answered(py, client.who_has(handle))?))
     }
 
     /// What happened to a task so far, as text.
     fn story(&self, py: Python<'_>, handle: &Handle) -> PyResult<String> {
         let (client, handle) = (self.client()?, handle.inner()?);
-        let story = wait(py, client.story(handle), None)?.expect("it is waited for without a limit");
-        Ok(story.map_err(|error| raised(py, &error))?.to_string())
+        Ok(answered(py, client.story(handle))?.to_string())
     }
 
     /// Kills a worker of a cluster that was started here.

@@ -1,7 +1,9 @@
 //! Waiting for the engine on a thread of Python's: without the interpreter's lock, and with an ear for Ctrl-C.
+use crate::errors::raised;
 use crate::interrupts::raise_what_is_due;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use quiltwork::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -78,6 +80,15 @@ where
     };
     py.detach(|| drop(future));
     waited
+}
+
+/// Waits for an answer of the engine's, however long that takes.
+///
+/// # Errors
+/// As for [`wait`], and the exception for the engine's error.
+pub(crate) fn answered<T: Send>(py: Python<'_>, answer: impl Future<Output = Result<T, Error>> + Send) -> PyResult<T> {
+    let answer = wait(py, answer, None)?.expect("it is waited for without a limit");
+    answer.map_err(|error| raised(py, &error))
 }
 
 fn poll_until<F: Future>(mut future: Pin<&mut F>, waker: &Waker, end: Instant) -> Option<F::Output> {

@@ -6,13 +6,14 @@ import operator
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import Any
 
 import pytest
 
 import quiltwork as qw
-from quiltwork.errors import CannotTravel, ConnectionLost, Poisoned, RemoteError, TaskCancelled
+from quiltwork.errors import CannotTravel, ConnectionLost, OutOfMemory, Poisoned, RemoteError, TaskCancelled
 
 
 class Unlucky(Exception):
@@ -51,6 +52,7 @@ def test_the_very_exception_is_raised_with_the_remote_traceback(client: qw.Clien
     assert (caught.value.number, caught.value.why) == (7, "no luck")
     text = "".join(traceback.format_exception(caught.value))
     assert 'raise Unlucky(number, why="no luck")' in text and "in fail\n" in text
+    assert "quiltwork/_" not in text, "nothing of the way through the package is shown"
     remote = future.traceback()
     assert (
         remote is not None
@@ -82,7 +84,17 @@ def test_what_needs_a_failed_task_fails_likewise_and_says_why(client: qw.Client)
     failed = client.submit(fail, 3)
     with pytest.raises(Unlucky) as caught:
         client.submit(str, client.submit(repr, [failed])).result()
-    assert "its input `fail` failed" in caught.value.__notes__[0]
+    assert caught.value.__notes__ == ["`str` was not run: it needs `fail`, which failed"]
+    for use, place in [
+        (client.submit(operator.add, 1, failed), "argument `b`"),
+        (client.submit(fail, number=[{"deep": failed}]), "argument `number`"),
+        (client.submit(print, 1, 2, failed), "argument 3"),
+    ]:
+        note = f"`{use.name}` was not run: its {place} came from `fail`, which failed"
+        with pytest.raises(Unlucky) as caught:
+            client.gather([use])
+        assert caught.value.__notes__ == [note]
+        assert getattr(use.exception(), "__notes__", None) == [note]
 
 
 def test_what_cannot_be_pickled_arrives_as_text(client: qw.Client) -> None:
@@ -120,7 +132,6 @@ def test_a_function_workers_cannot_import_is_an_import_error(client: qw.Client) 
 
 def test_a_cancelled_task_says_so(client: qw.Client) -> None:
     import concurrent.futures
-    import time
 
     running = [client.submit(time.sleep, 0.3) for _ in range(2)]
     waiting = client.submit(operator.neg, 1, priority=-1)
@@ -135,13 +146,38 @@ def test_a_cancelled_task_says_so(client: qw.Client) -> None:
     assert not running[0].cancel()
 
 
-@pytest.mark.parametrize("kill", [lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGSEGV)])
+def overflow() -> None:
+    sys.setrecursionlimit(2**31 - 1)
+
+    # By way of a function in C, each step of which takes stack.
+    def recurse(_: object) -> int:
+        return sorted([0, 1], key=recurse)[0]
+
+    recurse(0)
+
+
+@pytest.mark.parametrize("kill", [lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGSEGV), overflow])
 def test_a_task_that_kills_workers_is_stopped_and_hurts_nobody_else(kill: Any) -> None:
     with qw.Client(n_workers=2) as client:
         killer = client.submit(kill)
         others = client.map(operator.neg, range(50))
         with pytest.raises(Poisoned, match=r"exit status 3|SIGSEGV"):
             killer.result()
+        assert client.gather(others) == [-n for n in range(50)]
+
+
+def test_a_task_that_uses_all_memory_is_stopped_by_name_and_hurts_nobody_else() -> None:
+    def greedy() -> int:
+        kept = []
+        while True:
+            kept.append(b"x" * (4 << 20))
+            time.sleep(0.005)
+
+    with qw.Client(n_workers=2, memory_limit="200MiB", output=lambda _: None) as client:
+        others = client.map(operator.neg, range(50))
+        with pytest.raises(OutOfMemory, match="greedy") as caught:
+            client.submit(greedy).result()
+        assert isinstance(caught.value, MemoryError) and caught.value.hint is not None
         assert client.gather(others) == [-n for n in range(50)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import quiltwork as qw
 
@@ -14,6 +14,11 @@ def add(a: int, b: int) -> int:
 @qw.task
 def halve(x: int) -> float:
     return x / 2
+
+
+@qw.task(outputs=2)
+def split(x: int) -> tuple[int, int]:
+    return x, -x
 
 
 def test_types_of_results_survive(client: qw.Client) -> None:
@@ -30,6 +35,11 @@ def test_types_of_results_survive(client: qw.Client) -> None:
         assert_type(done, qw.Future[int])
     for _, result in qw.as_completed([future], with_results=True):
         assert_type(result, int)
+    assert_type(client.submit(add, 1, 2, timeout=60, workers=client.workers()), qw.Future[int])
+    assert_type(client.submit(divmod, 7, 2, outputs=2), tuple[qw.Future[Any], ...])
+    assert_type(split.remote(7), tuple[qw.Future[Any], ...])
+    assert_type(halve.options(retries=1).remote(4), qw.Future[float])
+    assert_type(client.run_on_all(add, 1, 2), dict[qw.Worker, int])
     assert_type(client.put("text"), qw.Future[str])
     with client.executor() as executor:
         assert_type(executor.submit(add, 1, 2).result(), int)

@@ -3,7 +3,7 @@
 use crate::argument::{Encoded, Portable};
 use crate::blob::Blob;
 use crate::call::{NamedArgument, TaskCall};
-use crate::client::{Client, Handle};
+use crate::client::{Client, Handle, copies};
 use crate::error::{Error, Problem, Result};
 use crate::init;
 use bytes::Bytes;
@@ -53,6 +53,11 @@ impl Portable for Opaque {
 pub fn call(function: &str, arguments: Vec<Argument>) -> TaskCall<Opaque> {
     let named = arguments.into_iter().map(|Argument(form)| NamedArgument { parameter: "input", form });
     TaskCall::by_name(interned(function), named.collect())
+}
+
+/// The call without a slot: its attempt is begun at once, however busy its worker is.
+pub fn without_slot(call: TaskCall<Opaque>) -> TaskCall<Opaque> {
+    call.without_slot()
 }
 
 /// The call of an actor's constructor by the name workers know it by. The value of its handle is the actor's name; the
@@ -127,6 +132,11 @@ pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
 /// it is not set. Only the first call counts.
 pub fn write_log_if_asked() {
     init::write_log_if_asked();
+}
+
+/// Runs a task of the engine's own, which workers of every language must know; none if the function is another one.
+pub fn run_own(function: &str, arguments: &mut Arguments) -> Option<Result<Product, TaskError>> {
+    (function == copies::FETCH_HERE).then(|| copies::fetch_here(arguments).map(Product::Whole))
 }
 
 /// In a process that a cluster has started as a worker: runs tasks by `executor` until the cluster ends.

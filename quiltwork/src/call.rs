@@ -4,8 +4,13 @@ use crate::error::{Error, Problem};
 use crate::size::ByteSize;
 use quiltwork_protocol::client_to_master::TaskOptions;
 use quiltwork_types::{ActorOptions, NamedResource, NodeId, TaskRole, WorkerId};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
+
+/// The most workers a task can be bound to: their numbers travel with it.
+const MOST_WORKERS: usize = 90;
 
 /// A call of a task, to be given to [`Graph::add`](crate::Graph::add) or [`Client::submit`](crate::Client::submit).
 ///
@@ -87,6 +92,15 @@ impl<T> TaskCall<T> {
         self
     }
 
+    /// How long an attempt may run, from the moment its function is entered; what it waits for counts. Then
+    /// [`is_cancelled`](crate::TaskContext::is_cancelled) turns true for it, and it fails with
+    /// [`FailureKind::TimedOut`](crate::FailureKind), at the latest a second after that: what does not end then goes on
+    /// beside the tasks that come after it, for a thread cannot be stopped. It is tried again as after an `Err`.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.call.options.time_limit = Some(limit);
+        self
+    }
+
     /// Higher runs first; 0 unless told otherwise.
     pub fn priority(mut self, priority: i32) -> Self {
         self.call.options.priority = priority;
@@ -101,6 +115,12 @@ impl<T> TaskCall<T> {
             self.refuse(Error::Invalid(Problem::new("a task occupies at least one slot").with_hint(hint)));
         }
         self.call.options.resources.slots = slots;
+        self
+    }
+
+    /// Occupies no slot, so that it runs beside whatever its worker runs.
+    pub(crate) fn without_slot(mut self) -> Self {
+        self.call.options.resources.slots = 0;
         self
     }
 
@@ -143,6 +163,18 @@ impl<T> TaskCall<T> {
     /// ```
     pub fn on_worker(self, worker: WorkerId) -> Self {
         self.bound_to(NamedResource::of_worker(worker))
+    }
+
+    /// Binds it to several workers: it runs on one of them, whichever has room, or fails as with
+    /// [`on_worker`](Self::on_worker) when none of them is there any more.
+    pub fn on_workers(mut self, workers: impl IntoIterator<Item = WorkerId>) -> Self {
+        let workers: BTreeSet<WorkerId> = workers.into_iter().collect();
+        if !(1..=MOST_WORKERS).contains(&workers.len()) {
+            let message = format!("it is bound to {} workers, which must be 1 to {MOST_WORKERS}", workers.len());
+            self.refuse(Error::Invalid(Problem::new(message).with_hint("leave the binding out to use all workers")));
+            return self;
+        }
+        self.bound_to(NamedResource::of_workers(&workers))
     }
 
     /// Binds it to a node: it runs on a worker there, and waits for one if there is none at the moment. Of several

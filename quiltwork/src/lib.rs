@@ -115,7 +115,7 @@ pub use encoding::{append_value, from_bytes, take_value, to_bytes};
 pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
 pub use graph::{Graph, Value};
 pub use init::init;
-pub use local::{LocalCluster, LocalClusterBuilder, WorkerLog};
+pub use local::{LineSink, LocalCluster, LocalClusterBuilder, WorkerLog};
 pub use quiltwork_macros::{actor, main, pipeline, task};
 pub use quiltwork_types::{
     AttemptId, Chapter, FailureKind, JobId, NamedResource, NodeId, Resources, StoryEntry, TaskFailure, TaskId,

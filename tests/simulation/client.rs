@@ -319,7 +319,11 @@ fn resources(dice: &mut Dice) -> Resources {
         11..=14 => wanted.named = Box::new([NamedResource { name: "gpu".into(), amount: 1 }]),
         15 => wanted.slots = 1_000,
         16 => wanted.slots = 0,
-        17..=18 => wanted.named = Box::new([NamedResource::of_worker(WorkerId(dice.below(40)))]),
+        17 => wanted.named = Box::new([NamedResource::of_worker(WorkerId(dice.below(40)))]),
+        18 => {
+            let workers = (0..3).map(|_| WorkerId(dice.below(40))).collect();
+            wanted.named = Box::new([NamedResource::of_workers(&workers)]);
+        }
         19 => wanted.named = Box::new([NamedResource::of_node(NodeId(u64::from(dice.below(2))))]),
         _ => {}
     }

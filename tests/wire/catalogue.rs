@@ -69,7 +69,7 @@ list! {
     }
     FailureKind {
         Error, Panicked, UnknownTask, BadArgument, ResultTooLarge, StoreFull, Cancelled, Poisoned, ValueLost,
-        NoSuchResources, Refused, OutOfMemory, ActorLost, ActorDied, ActorFull,
+        NoSuchResources, Refused, OutOfMemory, ActorLost, ActorDied, ActorFull, TimedOut,
     }
 }
 

@@ -14,6 +14,7 @@ use quiltwork_types::{
     WorkerInfo,
 };
 use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 const fn task(index: u32) -> TaskId {
     TaskId { job: JobId(3), index }
@@ -136,6 +137,7 @@ fn submit() -> Parcel<ClientToMaster> {
         name: Some("first".into()),
         partition: Some(12),
         role: TaskRole::Call { actor: task(5), lane: 4 },
+        time_limit: Some(Duration::new(90, 5)),
     };
     let full = SubmittedTask { task: task(1), function: FunctionId(6), arguments: arguments(), options };
     let plain = SubmittedTask {
@@ -225,6 +227,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         name: Some("first".into()),
         partition: Some(12),
         duty: Duty::Call { actor: task(5) },
+        time_limit: Some(Duration::new(90, 5)),
     };
     let plain = Assignment {
         attempt: attempt(2, 1),
@@ -234,6 +237,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         name: None,
         partition: None,
         duty: Duty::Task,
+        time_limit: None,
     };
     Parcel::new(MasterToWorker::Dispatch { assignments: vec![full, plain] }, payloads(["literal", "inline"]))
 }
@@ -365,5 +369,6 @@ pub(crate) fn failure_kinds() -> Vec<FailureKind> {
         FailureKind::ActorLost,
         FailureKind::ActorDied,
         FailureKind::ActorFull,
+        FailureKind::TimedOut,
     ]
 }

@@ -50,6 +50,7 @@ fn dispatch(payloads: usize) -> MasterToWorker {
         name: None,
         partition: None,
         duty: Duty::Task,
+        time_limit: None,
     };
     MasterToWorker::Dispatch { assignments: vec![assignment] }
 }

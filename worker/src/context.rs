@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 thread_local! {
     static CURRENT: RefCell<Option<TaskContext>> = const { RefCell::new(None) };
@@ -25,6 +26,10 @@ pub(crate) struct Attempt {
     pub(crate) partition: Option<u32>,
     /// Its own submissions to actors stand in line under this number.
     pub(crate) lane: u32,
+    /// How long it may run.
+    pub(crate) time_limit: Option<Duration>,
+    /// It has run longer than it may.
+    pub(crate) overdue: AtomicBool,
     cancelled: AtomicBool,
     /// Woken when it is cancelled.
     listener: Mutex<Option<Waker>>,
@@ -41,6 +46,7 @@ impl Attempt {
         worker: WorkerId,
         name: Box<str>,
         partition: Option<u32>,
+        time_limit: Option<Duration>,
         desk: Weak<Desk>,
     ) -> Self {
         Self {
@@ -49,6 +55,8 @@ impl Attempt {
             name,
             partition,
             lane: next_lane(),
+            time_limit,
+            overdue: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             listener: Mutex::default(),
             resumed: Condvar::new(),
@@ -126,7 +134,7 @@ impl TaskContext {
         self.attempt.worker
     }
 
-    /// Whether nobody wants the result any more. A task that asks now and then can stop early; what it returns then
+    /// Whether nobody wants the result any more, or it has run longer than it may. A task that asks now and then can stop early; what it returns then
     /// does not matter.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

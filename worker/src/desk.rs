@@ -16,10 +16,10 @@ use calls::{Actors, Arriving};
 use quiltwork_protocol::master_to_worker::Duty;
 use quiltwork_protocol::{Parcel, WorkerToMaster};
 use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -32,6 +32,7 @@ pub(crate) struct Order {
     pub(crate) slots: u32,
     pub(crate) partition: Option<u32>,
     pub(crate) duty: Duty,
+    pub(crate) time_limit: Option<Duration>,
     pub(crate) inputs: Inputs,
 }
 
@@ -51,6 +52,8 @@ pub(crate) struct Desk {
     thread_ended: Condvar,
     /// Wakes the session: there is something to report.
     reported: Notify,
+    /// Wakes whoever watches the deadlines: there is an earlier one.
+    deadline_set: Notify,
     this: Weak<Self>,
 }
 
@@ -71,6 +74,12 @@ struct State {
     threads: usize,
     starts: Arc<AtomicU64>,
     fetches: Vec<(AttemptId, Away)>,
+    /// When running attempts must end.
+    deadlines: BTreeSet<(Instant, AttemptId)>,
+    /// Attempts that were told as ended and whose functions go on.
+    abandoned: usize,
+    /// Whether there is an earlier deadline than whoever watches them knows.
+    is_earlier_due: bool,
     reports: Reports,
     /// Whether the session has been woken and has not looked yet.
     flush_due: bool,
@@ -92,6 +101,8 @@ struct Work {
     end: Option<RunEnd>,
     /// Which start of this worker it was, from 1; 0 before it is started.
     start: u64,
+    /// When it must end, if it runs and may not run for ever.
+    due: Option<Instant>,
 }
 
 /// Stops a fetch when nobody needs it any more.
@@ -121,6 +132,7 @@ impl Desk {
             job_handed_in: Condvar::new(),
             thread_ended: Condvar::new(),
             reported: Notify::new(),
+            deadline_set: Notify::new(),
             this: Weak::clone(this),
         });
         let mut state = desk.lock();
@@ -155,7 +167,7 @@ impl Desk {
 
     fn assign_to_slots(&self, orders: impl Iterator<Item = Order>) -> Vec<(AttemptId, Away)> {
         let mut state = self.lock();
-        for Order { attempt: id, function, name, slots, partition, duty, inputs } in orders {
+        for Order { attempt: id, function, name, slots, partition, duty, time_limit, inputs } in orders {
             if state.works.contains_key(&id) {
                 continue;
             }
@@ -164,13 +176,13 @@ impl Desk {
                 Inputs::Away(away) => (None, Some(away)),
             };
             let ready = arguments.is_some();
-            let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, Weak::clone(&self.this)));
+            let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, time_limit, Weak::clone(&self.this)));
             let max_concurrency = match duty {
                 Duty::Actor { max_concurrency } => Some(max_concurrency),
                 Duty::Task | Duty::Call { .. } => None,
             };
-            let (fetch, missing, end, start) = (None, Vec::new(), None, 0);
-            let work = Work { attempt, function, max_concurrency, arguments, away, fetch, missing, end, start };
+            let (fetch, missing, end, start, due) = (None, Vec::new(), None, 0, None);
+            let work = Work { attempt, function, max_concurrency, arguments, away, fetch, missing, end, start, due };
             state.works.insert(id, work);
             state.apply(Command::Assigned { attempt: id, slots, ready });
         }
@@ -297,6 +309,39 @@ impl Desk {
         newest.map(|(_, attempt)| attempt)
     }
 
+    /// Waits until there is an earlier deadline than before.
+    pub(crate) async fn deadline_set(&self) {
+        self.deadline_set.notified().await;
+    }
+
+    /// When the next attempt must end.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.lock().deadlines.first().map(|&(due, _)| due)
+    }
+
+    /// Interrupts what runs longer than it may; what does not end within `grace` after that is given up: its slots are
+    /// free, and nobody waits for its thread. How many are given up and have not ended.
+    pub(crate) fn on_due(&self, now: Instant, grace: Duration) -> usize {
+        let mut state = self.lock();
+        let mut interrupted = Vec::new();
+        while let Some(&(due, id)) = state.deadlines.first().filter(|(due, _)| *due <= now) {
+            let attempt = Arc::clone(&state.work(id).attempt);
+            if attempt.overdue.swap(true, Ordering::Relaxed) {
+                state.give_up(&attempt);
+            } else {
+                attempt.cancel();
+                state.deadlines.remove(&(due, id));
+                state.set_deadline(id, now + grace);
+                interrupted.push(id);
+            }
+        }
+        self.settle(&mut state);
+        let abandoned = state.abandoned;
+        drop(state);
+        interrupted.into_iter().for_each(|attempt| self.workshop.executor.interrupt(attempt));
+        abandoned
+    }
+
     /// Waits until there is something to report, and takes all of it.
     pub(crate) async fn take_reports(&self) -> Vec<Parcel<WorkerToMaster>> {
         self.reported.notified().await;
@@ -338,6 +383,9 @@ impl Desk {
         state.idle += 1;
         if let Some(work) = state.works.get_mut(&ended) {
             work.end = Some(end);
+        } else {
+            state.abandoned -= 1;
+            self.workshop.forget(ended);
         }
         state.apply(Command::RunEnded(ended));
         self.pick_job(state)
@@ -404,6 +452,9 @@ impl Desk {
         if !state.reports.is_empty() {
             self.wake_session(state);
         }
+        if std::mem::take(&mut state.is_earlier_due) {
+            self.deadline_set.notify_one();
+        }
     }
 
     fn start_thread(&self, state: &mut State) -> std::io::Result<()> {
@@ -443,6 +494,9 @@ impl State {
             threads: 0,
             starts,
             fetches: Vec::new(),
+            deadlines: BTreeSet::new(),
+            abandoned: 0,
+            is_earlier_due: false,
             reports: Reports::default(),
             flush_due: false,
             closed: false,
@@ -455,7 +509,28 @@ impl State {
     }
 
     fn remove(&mut self, attempt: AttemptId) -> Work {
-        self.works.remove(&attempt).expect("every attempt of the machine has its work here")
+        let work = self.works.remove(&attempt).expect("every attempt of the machine has its work here");
+        if let Some(due) = work.due {
+            self.deadlines.remove(&(due, attempt));
+        }
+        work
+    }
+
+    fn set_deadline(&mut self, attempt: AttemptId, due: Instant) {
+        self.work(attempt).due = Some(due);
+        self.is_earlier_due |= self.deadlines.first().is_none_or(|(first, _)| due < *first);
+        self.deadlines.insert((due, attempt));
+    }
+
+    /// Takes an attempt for ended whose function goes on.
+    fn give_up(&mut self, attempt: &Attempt) {
+        let limit = attempt.time_limit.unwrap_or_default();
+        let ending = Ending::failed(attempt, TaskError::TimedOut { limit, location: None });
+        self.work(attempt.id).end = Some(RunEnd::Ended(ending));
+        self.abandoned += 1;
+        self.apply(Command::RunEnded(attempt.id));
+        // If it waits for its slots: it gets none, and goes on without.
+        attempt.resumed.notify_all();
     }
 
     /// Ends an attempt that was started and for which there is no thread.
@@ -488,6 +563,10 @@ impl State {
                 let max_concurrency = work.max_concurrency;
                 let arguments = work.arguments.take().expect("the machine starts what is ready, once");
                 let (attempt, function) = (Arc::clone(&work.attempt), Arc::clone(&work.function));
+                // What is too long for the clock never ends.
+                if let Some(due) = attempt.time_limit.and_then(|limit| Instant::now().checked_add(limit)) {
+                    self.set_deadline(id, due);
+                }
                 let job = Job { attempt, function, arguments };
                 if let Some(max_concurrency) = max_concurrency {
                     self.births.push((job, max_concurrency));

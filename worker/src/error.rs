@@ -44,6 +44,14 @@ pub enum WorkerError {
         /// Bytes it may use.
         limit: u64,
     },
+    /// Functions that ran longer than they may did not end when they were told to, and hold threads and memory.
+    #[error(
+        "{count} functions did not end when their time was over\nhint: let long tasks ask whether they are cancelled"
+    )]
+    Stuck {
+        /// How many.
+        count: usize,
+    },
     /// The master said something the protocol does not allow.
     #[error("the master broke the protocol: {0}\nhint: install the same release on both sides")]
     Protocol(String),

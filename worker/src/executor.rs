@@ -12,6 +12,7 @@ use quiltwork_protocol::worker_to_master::{AttemptOutcome, Made};
 use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How functions are found and entered: the seam for functions of other languages.
@@ -135,6 +136,7 @@ impl Workshop {
         if let Some(missing) = absences.take() {
             return RunEnd::Lacking(missing);
         }
+        let made = if attempt.overdue.load(Ordering::Relaxed) { Err(too_late(&attempt, made)) } else { made };
         let kept = made.and_then(|product| self.keep(&attempt, product, ran));
         RunEnd::Ended(kept.unwrap_or_else(|error| Ending::failed(&attempt, error)))
     }
@@ -165,6 +167,11 @@ impl Workshop {
     pub(crate) fn answer(&self, attempt: &Attempt, made: Result<Product, TaskError>, ran: Duration) -> Ending {
         let kept = made.and_then(|product| self.keep(attempt, product, ran));
         kept.unwrap_or_else(|error| Ending::failed(attempt, error))
+    }
+
+    /// Drops what an attempt has kept whose end is of no interest any more.
+    pub(crate) fn forget(&self, attempt: AttemptId) {
+        self.store.remove_made_by(attempt);
     }
 
     /// Small results go into the report, larger ones into the store.
@@ -207,4 +214,13 @@ impl Workshop {
 
 fn nanos(ran: Duration) -> u64 {
     u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Whatever the function made of being interrupted, its time was over.
+fn too_late(attempt: &Attempt, made: Result<Product, TaskError>) -> TaskError {
+    let location = match made {
+        Err(TaskError::Raised { location, .. }) => location,
+        _ => None,
+    };
+    TaskError::TimedOut { limit: attempt.time_limit.unwrap_or_default(), location }
 }

@@ -3,6 +3,7 @@ use quiltwork_types::{AttemptId, FailureKind, TaskFailure, ValueId};
 use std::error::Error;
 use std::fmt::{Display, Formatter, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The longest text of a failure that travels, in bytes: more is cut, for a user's error may print a data set.
 const TEXT_LIMIT: usize = 8 * 1024;
@@ -97,6 +98,14 @@ pub enum TaskError {
     /// What was to be adopted is not in the node's area.
     #[error("its bytes are not in the area of its node")]
     NotWritten,
+    /// It ran longer than it may.
+    #[error("its time limit is {limit:?}")]
+    TimedOut {
+        /// How long it may run.
+        limit: Duration,
+        /// Where it was when it was interrupted, if that is known.
+        location: Option<String>,
+    },
     /// It was cancelled before it was started, or gave up because it was cancelled.
     #[error("")]
     Cancelled,
@@ -175,7 +184,9 @@ impl TaskError {
                 let place = location.map(|location| format!("at {location}"));
                 place.into_iter().chain([format!("error type: {type_name}")]).collect()
             }
-            Self::Panicked { location: Some(location), .. } => vec![format!("at {location}")],
+            Self::Panicked { location: Some(location), .. } | Self::TimedOut { location: Some(location), .. } => {
+                vec![format!("at {location}")]
+            }
             _ => Vec::new(),
         };
         failure
@@ -195,6 +206,7 @@ impl TaskError {
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
             Self::StoreFull { .. } => FailureKind::StoreFull,
             Self::NotWritten | Self::InputGone(_) => FailureKind::ValueLost,
+            Self::TimedOut { .. } => FailureKind::TimedOut,
             Self::Cancelled => FailureKind::Cancelled,
         }
     }
@@ -221,6 +233,7 @@ impl TaskError {
             Self::StoreBroken(_) => {
                 "look at the folders for values: are they mounted, and may this user write to them?"
             }
+            Self::TimedOut { .. } => "give it more time, or less to do",
             Self::NotWritten => "upload the value once more",
             Self::Unanswered => "look at the actor's log: it may have ended while the call ran",
             Self::InputGone(_) => {

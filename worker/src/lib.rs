@@ -18,6 +18,7 @@ mod block_on;
 mod config;
 mod context;
 mod copies;
+mod deadlines;
 mod desk;
 mod error;
 mod executor;

@@ -1,6 +1,7 @@
 //! The session: the worker's life between joining a master and leaving it. It carries messages; the desk decides.
 use crate::area::Area;
 use crate::config::WorkerConfig;
+use crate::deadlines;
 use crate::desk::{Desk, Order};
 use crate::error::WorkerError;
 use crate::executor::{Executor, Workshop};
@@ -136,6 +137,7 @@ impl Joined {
             outcome = session.obey(&mut receiver) => outcome,
             error = report(&desk, &sender) => Err(error),
             error = memory.watch() => Err(error),
+            error = deadlines::watch(&desk) => Err(error),
         };
         take_leave(&outcome, &desk, &sender, &master).await;
         // What runs would only use more of the memory that is used up.
@@ -167,7 +169,7 @@ async fn take_leave(
     master: &Connection,
 ) {
     let (last_words, patience) = match outcome {
-        Ok(()) => (None, LAST_REPORTS),
+        Ok(()) | Err(WorkerError::Stuck { .. }) => (None, LAST_REPORTS),
         Err(WorkerError::OutOfMemory { attempt, used, limit, .. }) => {
             let (attempt, used, limit) = (*attempt, *used, *limit);
             (Some(WorkerToMaster::OutOfMemory { attempt, used, limit }), LAST_HEARING)
@@ -298,13 +300,13 @@ impl Session {
     }
 
     fn order(&self, assignment: Assignment, payloads: &mut impl Iterator<Item = Bytes>) -> Result<Order, WorkerError> {
-        let Assignment { attempt, function, inputs, slots, name, partition, duty } = assignment;
+        let Assignment { attempt, function, inputs, slots, name, partition, duty, time_limit } = assignment;
         let Some(function) = self.functions.get(&function).map(Arc::clone) else {
             return Err(WorkerError::Protocol(format!("{attempt} is to run {function}, which was not defined")));
         };
         let name = name.unwrap_or_else(|| Box::from(&*function));
         let inputs = Inputs::read(inputs, payloads, &self.way, self.worker);
-        Ok(Order { attempt, function, name, slots, partition, duty, inputs })
+        Ok(Order { attempt, function, name, slots, partition, duty, time_limit, inputs })
     }
 
     fn fetch(&mut self, attempt: AttemptId, away: Away) {

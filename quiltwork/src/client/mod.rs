@@ -5,7 +5,7 @@ pub mod blocking;
 mod cell;
 mod completed;
 mod connection;
-mod copies;
+pub(crate) mod copies;
 mod errands;
 mod fetch;
 mod handle;

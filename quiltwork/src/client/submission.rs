@@ -63,6 +63,7 @@ impl Batch {
     fn take(&mut self, call: Call, shared: &Arc<Shared>, in_graph: bool) -> Result<()> {
         let mut sources = 0;
         if let Some(actor) = &call.actor {
+            check_limit(&call)?;
             check_source(actor, shared, in_graph, || format!("the actor of call `{}`", call.name()))?;
         }
         for argument in &call.arguments {
@@ -79,6 +80,15 @@ impl Batch {
         self.calls.push(call);
         Ok(())
     }
+}
+
+/// An actor's thread cannot be given up like that of a task, which leaves the actor to nobody.
+fn check_limit(call: &Call) -> Result<()> {
+    if call.options.time_limit.is_none() {
+        return Ok(());
+    }
+    let message = format!("the call `{}` of an actor has a time limit, which only tasks can have", call.name());
+    Err(Error::Invalid(Problem::new(message).with_hint("wait for it with a timeout, and cancel it then")))
 }
 
 /// Checks one argument and says how many results it takes.

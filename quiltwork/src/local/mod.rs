@@ -9,6 +9,7 @@ mod folder;
 pub(crate) mod kit;
 mod machine;
 mod master;
+mod meter;
 mod output;
 mod process;
 mod restart;
@@ -17,7 +18,7 @@ mod shared_memory;
 mod supervisor;
 
 pub use builder::LocalClusterBuilder;
-pub use output::WorkerLog;
+pub use output::{LineSink, WorkerLog};
 
 use crate::client::{Client, block_on};
 use crate::error::{Error, Problem, Result};

@@ -2,26 +2,59 @@
 //!
 //! A worker's standard output and error are one pipe, so their order is kept, and a driver's own standard output
 //! (a JSON summary, say) stays the driver's.
+use super::meter::Meter;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is done with what worker processes print, to standard output or error.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum WorkerLog {
-    /// Goes line by line to this process's standard error, each line after `[worker <process id>] `.
+    /// Goes line by line to this process's standard error, each line after `[worker <process id>] `. Of more than 1,000
+    /// lines of a worker in a second the rest is dropped, and how many that were is said.
     #[default]
     Inherit,
+    /// Goes line by line to a function of the program, as many as with `Inherit`.
+    Lines(LineSink),
     /// Is thrown away; only the last lines of a worker that dies are still shown with its death.
     Null,
     /// Goes to one file per worker in this folder (`worker-1.log`, …), which is made if need be and appended to.
     Directory(PathBuf),
 }
+
+/// A function that takes what workers print, for [`WorkerLog::Lines`].
+#[derive(Clone)]
+pub struct LineSink(Arc<TakeLine>);
+
+type TakeLine = dyn Fn(u32, &[u8]) -> bool + Send + Sync;
+
+impl LineSink {
+    /// `take` is called for each line with the worker's process id, on a thread that does nothing else for that worker,
+    /// and says whether it has taken the line: what it has not counts as dropped.
+    pub fn new(take: impl Fn(u32, &[u8]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+}
+
+impl fmt::Debug for LineSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LineSink")
+    }
+}
+
+/// What begins a line that a worker of another language has made of parts, for a sink that can tell them apart.
+const MARK: u8 = 0x1e;
+/// The characters that stand around and between these parts.
+const SEPARATORS: std::ops::RangeInclusive<u8> = 0x1c..=0x1f;
 
 /// Longer lines are cut here, so that one endless line cannot grow memory.
 const LINE_LIMIT: usize = 8 * 1024;
@@ -67,32 +100,74 @@ impl Output {
 fn forward_all(mut pipe: PipeReader, mut place: Place, tail: &Mutex<Tail>) {
     let mut lines = LineSplitter::default();
     let mut chunk = [0; LINE_LIMIT];
-    let mut deliver = |line: &[u8]| {
-        tail.lock().unwrap_or_else(PoisonError::into_inner).remember(line);
-        place.write(line);
-    };
     loop {
+        if place.note_due().is_some_and(|due| !has_more_before(&pipe, due)) {
+            place.note_dropped();
+        }
         match pipe.read(&mut chunk) {
             Ok(0) => break,
-            Ok(count) => lines.split(&chunk[..count], &mut deliver),
+            Ok(count) => lines.split(&chunk[..count], &mut |line| deliver(line, &mut place, tail)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
     }
-    lines.finish(&mut deliver);
+    lines.finish(&mut |line| deliver(line, &mut place, tail));
+    place.note_dropped();
+}
+
+fn deliver(line: &[u8], place: &mut Place, tail: &Mutex<Tail>) {
+    tail.lock().unwrap_or_else(PoisonError::into_inner).remember(line);
+    place.write(line);
+}
+
+/// Waits until the pipe has something to read or is at its end, but not longer than that; whether it has.
+fn has_more_before(pipe: &PipeReader, due: Instant) -> bool {
+    let left = due.saturating_duration_since(Instant::now());
+    let mut readable = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    let wait = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+    !matches!(poll(&mut readable, wait), Ok(0))
 }
 
 /// Where lines go. A place that cannot take a line loses it: the worker must never wait for a full disk.
 enum Place {
-    DriverStderr { prefix: String },
+    Metered(Meter, Flow),
     File { file: File, room: u64 },
     Nowhere,
+}
+
+/// Where only so many lines go.
+enum Flow {
+    DriverStderr { prefix: String },
+    Sink { sink: LineSink, pid: u32 },
+}
+
+impl Flow {
+    /// Whether the line was taken.
+    fn write(&self, line: &[u8]) -> bool {
+        match self {
+            // One write per line, so that lines of several workers do not mix.
+            Self::DriverStderr { prefix } => {
+                io::stderr().write_all(&[prefix.as_bytes(), &plain(line), b"\n"].concat()).is_ok()
+            }
+            Self::Sink { sink, pid } => (sink.0)(*pid, line),
+        }
+    }
+}
+
+/// The line as people read it: without what stands between parts of it.
+fn plain(line: &[u8]) -> Cow<'_, [u8]> {
+    if !line.contains(&MARK) {
+        return Cow::Borrowed(line);
+    }
+    let parts = line.split(|byte| SEPARATORS.contains(byte)).filter(|part| !part.is_empty());
+    Cow::Owned(parts.collect::<Vec<_>>().join(&b' '))
 }
 
 impl Place {
     fn open(log: &WorkerLog, number: usize, pid: u32) -> io::Result<Self> {
         match log {
-            WorkerLog::Inherit => Ok(Self::DriverStderr { prefix: format!("[worker {pid}] ") }),
+            WorkerLog::Inherit => Ok(Self::metered(Flow::DriverStderr { prefix: format!("[worker {pid}] ") })),
+            WorkerLog::Lines(sink) => Ok(Self::metered(Flow::Sink { sink: sink.clone(), pid })),
             WorkerLog::Null => Ok(Self::Nowhere),
             WorkerLog::Directory(folder) => {
                 let path = folder.join(format!("worker-{number}.log"));
@@ -103,13 +178,43 @@ impl Place {
         }
     }
 
+    fn metered(flow: Flow) -> Self {
+        Self::Metered(Meter::new(Instant::now()), flow)
+    }
+
     fn write(&mut self, line: &[u8]) {
-        let _ = match self {
-            // One write per line, so that lines of several workers do not mix.
-            Self::DriverStderr { prefix } => io::stderr().write_all(&[prefix.as_bytes(), line, b"\n"].concat()),
-            Self::File { file, room } => write_within(file, room, line),
-            Self::Nowhere => Ok(()),
-        };
+        if self.note_due().is_some_and(|due| Instant::now() >= due) {
+            self.note_dropped();
+        }
+        match self {
+            Self::Metered(meter, flow) => {
+                if meter.admit(Instant::now()) && !flow.write(line) {
+                    meter.drop_one();
+                }
+            }
+            Self::File { file, room } => drop(write_within(file, room, &plain(line))),
+            Self::Nowhere => {}
+        }
+    }
+
+    /// When it is to be said how many lines were dropped.
+    fn note_due(&self) -> Option<Instant> {
+        match self {
+            Self::Metered(meter, _) => meter.due(),
+            Self::File { .. } | Self::Nowhere => None,
+        }
+    }
+
+    /// Says how many lines were dropped, if any were.
+    fn note_dropped(&mut self) {
+        if let Self::Metered(meter, flow) = self
+            && meter.dropped() > 0
+        {
+            let (count, them) = (meter.dropped(), if meter.dropped() == 1 { "line was" } else { "lines were" });
+            if flow.write(format!("… {count} {them} dropped: a worker may print 1,000 in a second").as_bytes()) {
+                meter.forget();
+            }
+        }
     }
 }
 
@@ -171,7 +276,8 @@ struct Tail(VecDeque<String>);
 
 impl Tail {
     fn remember(&mut self, line: &[u8]) {
-        let text = String::from_utf8_lossy(line);
+        let line = plain(line);
+        let text = String::from_utf8_lossy(&line);
         if text.trim().is_empty() {
             return;
         }
@@ -229,6 +335,44 @@ mod tests {
         writer.write_all(&[0xff, b'!']).expect("the pipe is read");
         drop(writer);
         assert_eq!(output.last_lines(), ["line 4", "line 5", "line 6", "line 7", "\u{fffd}!"]);
+    }
+
+    #[test]
+    fn what_is_made_of_parts_is_shown_without_what_divides_them() {
+        assert_eq!(*plain(b"\x1e30\x1fmodule\x1ftask\x1fwords \xc3\xbc"), *b"30 module task words \xc3\xbc");
+        assert_eq!(*plain(b"\tplain \x1b[1mwords"), *b"\tplain \x1b[1mwords");
+    }
+
+    #[test]
+    fn a_flood_is_dropped_and_counted_and_what_comes_before_it_is_there() {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&taken);
+        let take = move |pid, line: &[u8]| {
+            sink.lock().expect("no test panics").push((pid, String::from_utf8_lossy(line).into_owned()));
+            true
+        };
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let log = WorkerLog::Lines(LineSink::new(take));
+        let output = Output::forward(reader, &log, 1, 42).expect("a thread");
+        for number in 0..5000 {
+            writeln!(writer, "line {number}").expect("the pipe is read");
+        }
+        // What was dropped is told although nothing follows.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !taken.lock().expect("no test panics").last().is_some_and(|(_, line)| line.starts_with('…')) {
+            assert!(Instant::now() < deadline, "nothing is told");
+            thread::sleep(Duration::from_millis(5));
+        }
+        drop(writer);
+        let last = output.ended.recv_timeout(Duration::from_secs(60)).expect_err("nothing is ever sent");
+        assert_eq!(last, mpsc::RecvTimeoutError::Disconnected);
+        let taken = taken.lock().expect("no test panics");
+        assert!(taken.iter().take(1000).enumerate().all(|(n, line)| *line == (42, format!("line {n}"))));
+        let told = |line: &str| line.strip_prefix("… ")?.split(' ').next()?.parse::<usize>().ok();
+        let (notes, lines): (Vec<_>, Vec<_>) =
+            taken.iter().map(|(_, line)| line).partition(|line| told(line).is_some());
+        let dropped: usize = notes.into_iter().filter_map(|line| told(line)).sum();
+        assert_eq!((lines.len() + dropped, dropped > 0), (5000, true));
     }
 
     #[test]

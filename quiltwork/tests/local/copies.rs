@@ -37,6 +37,15 @@ async fn bound_to_worker() -> Result<()> {
         let handles: Vec<_> = (0..4).map(|_| cluster.client().submit(process().on_worker(worker))).collect();
         ensure!(cluster.client().gather(handles).await? == [pid; 4]);
     }
+    let (one, other) = (cluster.workers().remove(0), cluster.workers().remove(2));
+    let either = || process().on_workers([one.worker, other.worker]);
+    let ran_on = cluster.client().gather(cluster.client().map(0..8, |_| either())).await?;
+    ensure!(ran_on.iter().all(|pid| [one.pid, other.pid].contains(pid)), "{ran_on:?}");
+    cluster.kill_worker(one.pid)?;
+    ensure!(cluster.client().submit(either()).await? == other.pid);
+    let nowhere = cluster.client().submit(process().on_workers([])).await.err().context("nowhere to run")?;
+    ensure!(nowhere.to_string().contains("bound to 0 workers"), "{nowhere}");
+
     let mut graph = Graph::new();
     let WorkerInfo { worker, pid, .. } = cluster.workers().remove(1);
     let bound = graph.add(process().on_worker(worker));

@@ -52,6 +52,7 @@ pub(crate) fn assignment(
             (None, Some(max_concurrency)) => Duty::Actor { max_concurrency },
             (None, None) => Duty::Task,
         },
+        time_limit: label.and_then(|label| label.time_limit),
     };
     (assignment, builder.out)
 }

@@ -123,6 +123,7 @@ mod tests {
             name: None,
             partition: None,
             duty: Duty::Task,
+            time_limit: None,
         }
     }
 

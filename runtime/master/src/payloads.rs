@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use quiltwork_types::{DenseMap, Encoding, FunctionId, JobId, TaskId, ValueId};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Bytes above this keep the buffer they were read into; smaller ones are copied out, so that they do not pin it.
 const COPY_LIMIT: usize = 64 * 1024;
@@ -32,6 +33,8 @@ pub(crate) struct Label {
     pub(crate) partition: Option<u32>,
     /// Of a task that makes an actor: how many of its calls may run at a time.
     pub(crate) max_concurrency: Option<u32>,
+    /// How long an attempt may run.
+    pub(crate) time_limit: Option<Duration>,
 }
 
 /// One argument, with its bytes if it has any.

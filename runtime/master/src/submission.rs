@@ -93,9 +93,10 @@ fn label(options: &TaskOptions) -> Option<Box<Label>> {
         TaskRole::Actor(actor) => Some(actor.max_concurrency),
         _ => None,
     };
-    let label = Label { name: options.name.clone(), partition: options.partition, max_concurrency };
-    let is_needed = label.name.is_some() || label.partition.is_some() || max_concurrency.is_some();
-    is_needed.then(|| Box::new(label))
+    let TaskOptions { name, partition, time_limit, .. } = options;
+    let is_plain = name.is_none() && partition.is_none() && time_limit.is_none() && max_concurrency.is_none();
+    let label = || Label { name: name.clone(), partition: *partition, max_concurrency, time_limit: *time_limit };
+    (!is_plain).then(|| Box::new(label()))
 }
 
 fn check(task: TaskId, record: &TaskRecord, options: &TaskOptions) -> Result<(), Box<TaskFailure>> {

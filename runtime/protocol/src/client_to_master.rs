@@ -2,6 +2,7 @@
 use crate::parcel::Message;
 use quiltwork_types::{ActorName, Encoding, FunctionId, Resources, TaskId, TaskRole, ValueId, WorkerId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A message from a client. Task numbers are the client's own (`TaskId::job` is checked against the link's job).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +113,8 @@ pub struct TaskOptions {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on; told to the task.
     pub partition: Option<u32>,
+    /// How long an attempt may run.
+    pub time_limit: Option<Duration>,
     /// What it is in relation to actors; no reference, which has a message of its own.
     pub role: TaskRole,
 }

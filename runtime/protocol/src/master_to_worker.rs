@@ -3,6 +3,7 @@ use crate::parcel::Message;
 use crate::peer::Holder;
 use quiltwork_types::{AttemptId, Encoding, FunctionId, JobId, TaskId, ValueId, WorkerId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A message to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +95,8 @@ pub struct Assignment {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on.
     pub partition: Option<u32>,
+    /// How long it may run.
+    pub time_limit: Option<Duration>,
     /// What becomes of it here.
     pub duty: Duty,
 }

@@ -60,7 +60,10 @@ impl Scheduler {
     ) {
         let Some(seat) = self.end_attempt(turn, worker, attempt, epoch) else { return };
         let task = &mut self.tasks[seat.task];
-        let may_retry = matches!(failure.kind, FailureKind::Error | FailureKind::Panicked | FailureKind::StoreFull);
+        let may_retry = matches!(
+            failure.kind,
+            FailureKind::Error | FailureKind::Panicked | FailureKind::StoreFull | FailureKind::TimedOut
+        );
         if may_retry && task.failures < task.retries {
             task.failures += 1;
             task.story.push(turn.now, Chapter::Retrying { kind: failure.kind });

@@ -2,7 +2,7 @@
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use quiltwork_types::{FailureKind, Resources, TaskFailure, Time, WorkerId};
@@ -31,7 +31,7 @@ impl Scheduler {
         self.despair_if_bound(key);
         let task = &mut self.tasks[key];
         let shape = &self.shapes[task.shape];
-        if shape.able == 0 && shape.bound_to.is_none() {
+        if shape.able == 0 && shape.bound_to.is_empty() {
             task.hoping = true;
             self.shapes.hope(task.shape, key);
             if !self.workers.is_empty() {
@@ -77,23 +77,29 @@ impl Scheduler {
         self.tasks[key].story.submitted() + self.config.resource_patience
     }
 
-    /// Tasks in the queue that are bound to a worker that is gone: no other one will ever have its number.
+    /// Tasks in the queue that are bound to a worker that is gone, and perhaps to others: no new one will ever have
+    /// its number.
     pub(crate) fn despair_of_worker(&mut self, lost: WorkerId) {
-        for key in self.ready.of_classes(|class| self.shapes[class.shape].bound_to == Some(lost)) {
+        for key in self.ready.of_classes(|class| self.shapes[class.shape].bound_to.contains(&lost)) {
             self.despair_if_bound(key);
         }
     }
 
-    /// Fails a task that is bound to a worker that is not there.
+    /// Fails a task that is bound to workers none of which is there.
     pub(crate) fn despair_if_bound(&mut self, key: Key) {
         let task = &self.tasks[key];
         let shape = &self.shapes[task.shape];
-        let Some(worker) = shape.bound_to.filter(|_| shape.able == 0) else { return };
-        let (message, hint) = if self.workers.get(worker).is_some() {
-            (format!("it is bound to worker {worker}, which has less than it asks for"), "ask for less")
-        } else {
-            (format!("it is bound to worker {worker}, which is not there (any more)"), "ask the client for its workers")
+        if shape.bound_to.is_empty() || shape.able > 0 {
+            return;
+        }
+        let is_there = shape.bound_to.iter().any(|worker| self.workers.get(*worker).is_some());
+        let (what, hint) = match (is_there, shape.bound_to.len()) {
+            (true, 1) => ("which has less than it asks for", "ask for less"),
+            (true, _) => ("which have less than it asks for or are not there", "ask for less"),
+            (false, 1) => ("which is not there (any more)", "ask the client for its workers"),
+            (false, _) => ("none of which is there (any more)", "ask the client for its workers"),
         };
+        let message = format!("it is bound to {}, {what}", named(&shape.bound_to));
         let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(hint);
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
@@ -109,6 +115,13 @@ impl Scheduler {
         );
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
+}
+
+/// The workers in words.
+fn named(workers: &[WorkerId]) -> String {
+    let (noun, joined) =
+        (if workers.len() == 1 { "worker" } else { "workers" }, workers.iter().map(ToString::to_string));
+    format!("{noun} {}", joined.collect::<Vec<_>>().join(" or "))
 }
 
 /// What `has` has of everything `wanted` asks for, in words.

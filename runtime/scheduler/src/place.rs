@@ -261,7 +261,7 @@ impl Scheduler {
         reservation.class.caution == Caution::Alone
             || (asking.slots > 0 && !worker.has_free_slots(waiting.slots))
             || (asking.memory > 0 && !worker.has_free_memory(waiting.memory))
-            || asking.named.iter().any(|r| !worker.has_free_named(&r.name, waiting.amount(&r.name)))
+            || asking.named.iter().any(|r| !worker.has_free_named(r, waiting.amount(&r.name)))
     }
 
     /// Reserves the worker where a large task that fits nowhere will probably fit first.

@@ -4,7 +4,7 @@ use crate::shapes::{Shape, ShapeId};
 use crate::task::Key;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use quiltwork_types::{AttemptId, NodeId, Resources};
+use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources};
 
 /// A joined worker.
 #[derive(Debug)]
@@ -187,7 +187,7 @@ impl Worker {
 
     fn for_named(&mut self, shape: &Shape, change: impl Fn(&mut u64, u64)) {
         for wanted in &shape.wanted.named {
-            if let Some(i) = self.capacity.named.iter().position(|has| has.name == wanted.name) {
+            if let Some(i) = self.capacity.place_of(wanted) {
                 change(&mut self.used_named[i], wanted.amount);
             }
         }
@@ -218,14 +218,15 @@ impl Worker {
         self.capacity.memory.saturating_sub(self.used_memory) >= wanted
     }
 
-    pub(crate) fn has_free_named(&self, name: &str, wanted: u64) -> bool {
-        let index = self.capacity.named.iter().position(|has| *has.name == *name);
-        index.is_some_and(|i| self.capacity.named[i].amount.saturating_sub(self.used_named[i]) >= wanted)
+    /// Whether so much of what is asked for by this name is free.
+    pub(crate) fn has_free_named(&self, asked: &NamedResource, amount: u64) -> bool {
+        let index = self.capacity.place_of(asked);
+        index.is_some_and(|i| self.capacity.named[i].amount.saturating_sub(self.used_named[i]) >= amount)
     }
 
     /// Whether everything but the slots is free.
     pub(crate) fn has_reservable(&self, wanted: &Resources) -> bool {
-        self.has_free_memory(wanted.memory) && wanted.named.iter().all(|r| self.has_free_named(&r.name, r.amount))
+        self.has_free_memory(wanted.memory) && wanted.named.iter().all(|r| self.has_free_named(r, r.amount))
     }
 
     /// Expected work per slot that waits behind the running attempts, in nanoseconds. Attempts that have not started

@@ -1,5 +1,6 @@
 //! What tasks ask for, each distinct request stored once and counted; who could ever satisfy it is counted here too.
 use crate::task::Key;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::cmp::Ordering;
 use core::ops::Index;
@@ -18,8 +19,8 @@ pub(crate) struct Shape {
     pub(crate) users: u32,
     /// Joined workers that could hold it if nothing else ran there.
     pub(crate) able: u32,
-    /// The only worker that could ever hold it.
-    pub(crate) bound_to: Option<WorkerId>,
+    /// The only workers that could ever hold it; empty if others may come that can.
+    pub(crate) bound_to: Box<[WorkerId]>,
     /// Unfinished tasks submitted while no joined worker could hold them, until one joins that can.
     pub(crate) hoping: BTreeSet<Key>,
 }
@@ -54,7 +55,7 @@ impl Shapes {
             return id;
         }
         let able = workers.filter(|capacity| capacity.could_hold(&request.0)).count();
-        let bound_to = request.0.named.iter().find_map(NamedResource::bound_worker);
+        let bound_to = request.0.named.iter().flat_map(NamedResource::bound_workers).collect();
         let shape = Shape {
             bound_to,
             wanted: request.0.clone(),

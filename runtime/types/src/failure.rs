@@ -39,6 +39,8 @@ pub enum FailureKind {
     ActorDied,
     /// The actor it called has as many calls waiting as it may have.
     ActorFull,
+    /// It ran longer than its submitter allowed.
+    TimedOut,
 }
 
 impl FailureKind {
@@ -54,6 +56,7 @@ impl FailureKind {
                 | Self::NoSuchResources
                 | Self::ActorLost
                 | Self::ActorFull
+                | Self::TimedOut
         )
     }
 
@@ -76,6 +79,7 @@ impl FailureKind {
             Self::ActorLost => "was with an actor that was lost",
             Self::ActorDied => "does not live (any more)",
             Self::ActorFull => "was refused by an actor that is full",
+            Self::TimedOut => "ran longer than it may",
         }
     }
 }

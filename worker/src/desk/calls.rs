@@ -60,7 +60,7 @@ impl Desk {
         let mut ready = Vec::with_capacity(orders.len());
         for order in orders {
             let Order { attempt: id, function: method, name, partition, inputs, .. } = order;
-            let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, self.this.clone()));
+            let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, None, self.this.clone()));
             match inputs {
                 Inputs::Here(arguments) => ready.push(Waiting { attempt, method, arguments }),
                 Inputs::Away(away) => {

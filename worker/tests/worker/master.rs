@@ -160,9 +160,9 @@ impl Worker {
                 self.say(MasterToWorker::DefineFunction { function, name: name.into() });
             }
             payloads.extend(call.payloads);
-            let Call { inputs, slots, name, partition, duty, .. } = call;
+            let Call { inputs, slots, name, partition, duty, time_limit, .. } = call;
             let attempt = attempt(index);
-            assignments.push(Assignment { attempt, function, inputs, slots, name, partition, duty });
+            assignments.push(Assignment { attempt, function, inputs, slots, name, partition, duty, time_limit });
         }
         let dispatch = Parcel::new(MasterToWorker::Dispatch { assignments }, payloads);
         self.link.sender.push(&dispatch).unwrap();
@@ -285,11 +285,13 @@ pub(crate) struct Call {
     name: Option<Box<str>>,
     partition: Option<u32>,
     duty: Duty,
+    time_limit: Option<Duration>,
 }
 
 impl Call {
     pub(crate) fn new() -> Self {
-        Self { inputs: Vec::new(), payloads: Vec::new(), slots: 1, name: None, partition: None, duty: Duty::Task }
+        let (name, partition, time_limit) = (None, None, None);
+        Self { inputs: Vec::new(), payloads: Vec::new(), slots: 1, name, partition, duty: Duty::Task, time_limit }
     }
 
     /// It makes an actor that runs so many calls at a time.
@@ -306,6 +308,11 @@ impl Call {
 
     pub(crate) fn named(mut self, name: &str, partition: u32) -> Self {
         (self.name, self.partition) = (Some(name.into()), Some(partition));
+        self
+    }
+
+    pub(crate) fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
         self
     }
 

@@ -2,6 +2,7 @@
 use crate::master::{Call, FakeMaster, Said, attempt};
 use crate::tasks::{PANIC_AT, open};
 use quiltwork_types::FailureKind;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_result_comes_back_with_the_report() {
@@ -48,6 +49,61 @@ async fn a_panic_is_reported_with_its_place_and_the_slot_goes_on() {
     worker.dispatch(2, "test::add", Call::new().literal(&1_u32).literal(&1_u32));
     assert_eq!(worker.hear_result::<u32>(2).await, 2);
     worker.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_runs_longer_than_it_may_is_told_and_fails_whatever_it_returns() {
+    let mut worker = FakeMaster::new().worker(1).await;
+    worker.dispatch(1, "test::until_cancelled", Call::new().time_limit(Duration::from_millis(20)));
+    let failure = worker.hear_failure(1).await;
+    assert_eq!((failure.kind, &*failure.message), (FailureKind::TimedOut, "its time limit is 20ms"));
+    worker.dispatch(2, "test::nothing", Call::new().time_limit(Duration::MAX));
+    worker.hear_result::<()>(2).await;
+    worker.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_does_not_end_in_time_gives_its_slot_away_and_is_heard_of_no_more() {
+    let mut worker = FakeMaster::new().worker(1).await;
+    let limit = Duration::from_millis(20);
+    worker.dispatch(1, "test::wait", Call::new().literal(&100_u32).time_limit(limit));
+    worker.dispatch(2, "test::lend_and_wait", Call::new().literal(&vec![110_u32]).time_limit(limit));
+    worker.dispatch(3, "test::add", Call::new().literal(&1_u32).literal(&1_u32));
+    let mut late = Vec::new();
+    while late.len() < 2 {
+        match worker.hear_more().await {
+            Said::Failed(ended, failure) => late.push((ended, failure.kind)),
+            Said::Finished(ended, ..) => assert_eq!(ended, attempt(3)),
+            other => assert_eq!(other, Said::Lent(attempt(2))),
+        }
+    }
+    late.sort_unstable_by_key(|(ended, _)| *ended);
+    assert_eq!(late, [1, 2].map(|index| (attempt(index), FailureKind::TimedOut)));
+    open(100);
+    open(110);
+    worker.dispatch(4, "test::wait", Call::new().literal(&111_u32));
+    loop {
+        match worker.hear_more().await {
+            Said::Finished(ended, ..) if ended == attempt(4) => break,
+            other => assert!(matches!(other, Said::Finished(ended, ..) if ended == attempt(3)), "{other:?}"),
+        }
+    }
+    worker.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_worker_full_of_functions_that_do_not_end_ends_itself() {
+    let mut worker = FakeMaster::new().worker(4).await;
+    for index in 0..20 {
+        worker.dispatch(index, "test::wait", Call::new().literal(&120_u32).time_limit(Duration::from_millis(1)));
+    }
+    let mut late = 0;
+    while late < 17 {
+        assert!(matches!(worker.hear_more().await, Said::Failed(_, failure) if failure.kind == FailureKind::TimedOut));
+        late += 1;
+    }
+    open(120);
+    assert!(matches!(worker.ended().await, Err(quiltwork_worker::WorkerError::Stuck { count }) if count > 16));
 }
 
 #[tokio::test]

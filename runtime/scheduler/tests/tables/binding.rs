@@ -1,6 +1,7 @@
 //! Tasks that are bound to a worker or a node: run there or not at all.
 use crate::stage::*;
 use quiltwork_types::{FailureKind, NamedResource, NodeId, Resources, TaskSpec, TaskState, WorkerId};
+use std::collections::BTreeSet;
 
 /// Workers 0 and 1 on node 1, worker 2 on node 2, as the master lets them in.
 fn cluster() -> Stage {
@@ -53,6 +54,25 @@ fn the_loss_of_the_worker_fails_what_is_bound_to_it_wherever_it_stands() {
     failures.sort_unstable_by_key(|&(index, _)| index);
     assert_eq!(failures, [(0, FailureKind::NoSuchResources), (1, FailureKind::NoSuchResources)]);
     assert_eq!(failed(&stage.finishes_inline(1, 2, 1)), [(3, FailureKind::NoSuchResources)]);
+}
+
+#[test]
+fn a_task_bound_to_several_workers_runs_on_one_of_them_and_fails_with_the_last() {
+    let one_of = |index, workers: [u32; 2]| {
+        bound(index, NamedResource::of_workers(&workers.into_iter().map(WorkerId).collect()))
+    };
+    let mut stage = cluster();
+    let given = dispatched(&stage.submit([0, 1, 2].map(|index| one_of(index, [2, 1]))));
+    assert_eq!(given.iter().map(|&(worker, ..)| worker).collect::<BTreeSet<_>>(), BTreeSet::from([1, 2]));
+    assert_eq!((given.len(), stage.state(2)), (2, Some(TaskState::Queued)));
+    stage.finishes_inline(1, given.iter().find(|&&(worker, ..)| worker == 1).map_or(9, |&(_, index, _)| index), 1);
+    assert_eq!(stage.state(2), Some(TaskState::Assigned));
+    assert_eq!(failed(&stage.loses(1)), []);
+    let left = failures(&stage.loses(2));
+    assert!(!left.is_empty());
+    for (_, failure) in left {
+        assert_eq!(failure.message, "it is bound to workers w1 or w2, none of which is there (any more)");
+    }
 }
 
 #[test]

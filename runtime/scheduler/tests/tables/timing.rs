@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[test]
 fn retryable_failures_are_retried_as_often_as_asked_after_growing_pauses() {
-    for kind in [FailureKind::Error, FailureKind::Panicked, FailureKind::StoreFull] {
+    for kind in [FailureKind::Error, FailureKind::Panicked, FailureKind::StoreFull, FailureKind::TimedOut] {
         let mut stage = Stage::new(&[1]);
         stage.submit([TaskSpec { retries: 2, ..kept(0, &[]) }]);
         for (number, longest) in [(1, 100), (2, 200)] {

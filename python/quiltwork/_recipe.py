@@ -1,0 +1,106 @@
+"""What a task was submitted with: kept to submit it again when it has failed, and to say where its inputs came from."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from quiltwork._calls import Function
+from quiltwork._nested import futures_in
+from quiltwork.errors import UsageError
+
+if TYPE_CHECKING:
+    from quiltwork import _native
+    from quiltwork._future import Future
+    from quiltwork._pickled import Pickled
+    from quiltwork._raised import Needed
+
+# Larger calls are not kept: a future is to cost little.
+_KEPT = 16 * 1024
+
+_NOTHING: tuple[()] = ()
+
+
+class Recipe:
+    """A call as it was sent, until it is known that it has ended well. It keeps no input alive."""
+
+    __slots__ = ("buffers", "function", "inputs", "options", "pickle", "places")
+
+    def __init__(
+        self,
+        function: Function[Any],
+        pickled: Pickled,
+        inputs: list[Future[Any]],
+        options: _native.Options | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        pickle, buffers = pickled
+        size = len(pickle) + sum(buffer.nbytes for buffer in buffers) if buffers else len(pickle)
+        self.function = function
+        self.pickle = pickle if size <= _KEPT else None
+        # There are many of these: what is empty is shared.
+        self.buffers = buffers or _NOTHING
+        self.inputs = [weakref.ref(future) for future in inputs] if inputs else _NOTHING
+        self.options = options
+        self.places = dict(_places(args, kwargs)) if inputs else None
+
+    def parameter_of(self, needed: Needed) -> str | None:
+        """Which argument came from the task that failed, if one did."""
+        place = (self.places or {}).get(needed.origin_id)
+        return None if place is None else self.function.parameter(place)
+
+
+def _places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str | None, int | str]]:
+    """The ids of the tasks that arguments come from, and where these stand."""
+    arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+    for place, argument in arguments:
+        for future in futures_in(argument):
+            yield future._handle.id, place
+
+
+def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:
+    """Submits those that have failed again, after their inputs that have."""
+    for future in _in_order(futures):
+        recipe = future._recipe
+        if recipe is None or recipe.pickle is None:
+            raise _cannot(future, "its arguments are too large to be kept here", "`put` large arguments first")
+        inputs = [one._handle for one in _inputs(future)]
+        if recipe.function.handle is not None:
+            inputs.append(recipe.function.handle)
+        function, options = recipe.function, recipe.options
+        name = None if future.name == function.short_name else future.name
+        future._handle = session.submit(function.name, recipe.pickle, recipe.buffers, inputs, options, name)
+
+
+def _in_order(futures: Iterable[Future[Any]]) -> list[Future[Any]]:
+    """The failed ones among the futures and all they need, inputs first."""
+    ordered: list[Future[Any]] = []
+    seen: set[Future[Any]] = set()
+    stack = [(future, False) for future in futures]
+    while stack:
+        future, has_its_inputs = stack.pop()
+        if has_its_inputs:
+            ordered.append(future)
+        elif future not in seen and future._handle.done() and future._handle.failure() is not None:
+            seen.add(future)
+            stack.append((future, True))
+            stack.extend((one, False) for one in _inputs(future))
+    return ordered
+
+
+def _inputs(future: Future[Any]) -> list[Future[Any]]:
+    alive = [one() for one in (future._recipe.inputs if future._recipe is not None else [])]
+    kept = [one for one in alive if one is not None]
+    if len(kept) < len(alive):
+        raise _cannot(
+            future, "the future of an input is gone", "keep the futures of inputs as long as their consumers'"
+        )
+    return kept
+
+
+def _cannot(future: Future[Any], why: str, hint: str) -> UsageError:
+    error = UsageError(f"`{future.name}` cannot be tried again: {why}")
+    error.hint = f"{hint}, or submit it again"
+    return error
