@@ -22,9 +22,10 @@ def spin() -> None:
 
 
 def test_a_function_is_ended_when_its_time_is_over(client: qw.Client) -> None:
-    # To import this module counts as well.
-    future = client.submit(spin, timeout=2)
-    with pytest.raises(TimedOut, match=r"its time limit is 2s") as caught:
+    # To import this module would count as well.
+    client.run_on_all(divided, 1, 1)
+    future = client.submit(spin, timeout=0.5)
+    with pytest.raises(TimedOut, match=r"its time limit is 500ms") as caught:
         future.result(timeout=60)
     assert isinstance(caught.value, TimeoutError) and caught.value.retryable
     assert "in spin" in str(caught.value) and caught.value.hint is not None
