@@ -1,14 +1,12 @@
 //! For bindings of other languages: calls by name with encoded arguments, values as they travel, and workers that run
 //! functions of that language. No part of the public interface, free to change with the bindings.
 use crate::argument::{Encoded, Portable};
-use crate::call::{NamedArgument, TaskCall};
+use crate::call::{NamedArgument, TaskCall, interned};
 use crate::client::Handle;
 use crate::error::{Error, Result};
 use crate::init;
 use bytes::Bytes;
 use quiltwork_protocol::codec::CodecError;
-use std::collections::HashSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 pub use crate::argument::{Argument, IntoArgument};
@@ -49,17 +47,6 @@ impl Portable for Opaque {
 pub fn call(function: &str, arguments: Vec<Argument>) -> TaskCall<Opaque> {
     let named = arguments.into_iter().map(|Argument(form)| NamedArgument { parameter: "input", form });
     TaskCall::by_name(interned(function), named.collect())
-}
-
-fn interned(name: &str) -> &'static str {
-    static NAMES: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.get(name) {
-        return known;
-    }
-    let name: &'static str = Box::leak(name.into());
-    names.insert(name);
-    name
 }
 
 /// Whether the value is here, or will never be; if neither, the waker is woken when that may have changed. Inside a task

@@ -38,7 +38,8 @@
 //! | a cluster elsewhere | [`Client::connect`], [`Ticket`] |
 //! | to know where a task runs, or tell how far it is | [`TaskContext`] |
 //! | tasks that submit tasks | [`Client::current`] |
-//! | to pass large arrays without copying them | [`Blob`] |
+//! | to pass large arrays without copying them | [`Blob`], [`Array`] |
+//! | to call functions in Python | [`python`], [`LocalClusterBuilder::python_workers`] |
 //! | one value for many tasks | [`Client::put`], [`Client::scatter`], [`Client::broadcast`] |
 //! | a value that survives the loss of machines | [`Handle::replicate`] |
 //! | a task on a certain worker | [`TaskCall::on_worker`], [`Client::workers`], [`Client::who_has`] |
@@ -79,6 +80,7 @@
 extern crate self as quiltwork;
 
 mod argument;
+mod array;
 #[doc(hidden)]
 pub mod bindings;
 mod blob;
@@ -93,6 +95,7 @@ mod graph;
 mod init;
 mod local;
 pub mod prelude;
+mod python;
 mod size;
 pub mod train;
 
@@ -101,6 +104,7 @@ pub mod train;
 pub mod __private;
 
 pub use argument::{IntoArgument, Portable};
+pub use array::{Array, ArrayItem};
 pub use blob::{Blob, BlobItem};
 pub use blob_reader::{BlobReader, BlobReaders};
 pub use call::TaskCall;
@@ -111,6 +115,7 @@ pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
 pub use graph::{Graph, Value};
 pub use init::init;
 pub use local::{LocalCluster, LocalClusterBuilder, WorkerLog};
+pub use python::{PythonArgument, PythonArguments, PythonFunction, python};
 pub use quiltwork_macros::{main, pipeline, task};
 pub use quiltwork_types::{
     AttemptId, Chapter, FailureKind, JobId, NamedResource, NodeId, Resources, StoryEntry, TaskFailure, TaskId,

@@ -59,7 +59,7 @@ list! {
     AttemptOutcome { Finished, Failed }
     Made { Inline, Stored }
     Holder { Master, Worker }
-    Encoding { Bincode, Raw, Pickle }
+    Encoding { Bincode, Raw, Pickle, MessagePack, Array }
     TaskState { Waiting, Queued, Assigned, Running, Finished, Failed, Cancelled, Lost }
     Chapter {
         Submitted, Queued, Assigned, Started, Returned, Finished, Retrying, Failed, WorkerLost, ValueLost, Cancelled,

@@ -6,7 +6,7 @@ use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Orphan
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
     Asker, BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient,
-    MasterToWorker, Parcel, Purpose, RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
+    MasterToWorker, Parcel, Purpose, RefusalKind, Repertoire, VersionRange, Welcome, WorkerToMaster, You,
 };
 use quiltwork_types::{
     AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, StoryEntry,
@@ -67,7 +67,8 @@ pub(crate) fn hello() -> Hello {
 pub(crate) fn purposes() -> Vec<Purpose> {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 4434));
     let client = Purpose::Client { node: Some(NodeId(78)) };
-    vec![client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)) }]
+    let repertoire = Repertoire { functions: vec!["count_words".to_owned()], any_python: true };
+    vec![client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)), repertoire }]
 }
 
 pub(crate) fn hello_replies() -> Vec<HelloReply> {
@@ -133,6 +134,7 @@ fn submit() -> Parcel<ClientToMaster> {
         kept: true,
         name: Some("first".into()),
         partition: Some(12),
+        plain: true,
     };
     let full = SubmittedTask { task: task(1), function: FunctionId(6), arguments: arguments(), options };
     let plain = SubmittedTask {
@@ -220,6 +222,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 3,
         name: Some("first".into()),
         partition: Some(12),
+        plain: true,
     };
     let plain = Assignment {
         attempt: attempt(2, 1),
@@ -228,6 +231,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 1,
         name: None,
         partition: None,
+        plain: false,
     };
     Parcel::new(MasterToWorker::Dispatch { assignments: vec![full, plain] }, payloads(["literal", "inline"]))
 }
@@ -285,7 +289,7 @@ pub(crate) fn holders() -> Vec<Holder> {
 }
 
 pub(crate) fn encodings() -> Vec<Encoding> {
-    vec![typed(), Encoding::Raw, Encoding::Pickle]
+    vec![typed(), Encoding::Raw, Encoding::Pickle, Encoding::MessagePack, Encoding::Array]
 }
 
 pub(crate) fn task_states() -> Vec<TaskState> {

@@ -105,12 +105,12 @@ impl Parts {
             let fail = quote_spanned! { output.span() => (&&&::quiltwork::__private::Fault(&error)).task_error() };
             quote! {
                 match #called {
-                    ::core::result::Result::Ok(output) => #finish(output),
+                    ::core::result::Result::Ok(output) => #finish(arguments, output),
                     ::core::result::Result::Err(error) => ::core::result::Result::Err(#fail),
                 }
             }
         } else {
-            quote! { #finish(#called) }
+            quote! { #finish(arguments, #called) }
         };
         quote! {
             #(#conditions)*
@@ -121,7 +121,7 @@ impl Parts {
                     ::quiltwork::__private::TaskEntry {
                         name: #path,
                         signature: #signature,
-                        run: |arguments| { #(#read)* #ended },
+                        run: |arguments| { #(#read)* arguments.end()?; #ended },
                     }
                 }
             };

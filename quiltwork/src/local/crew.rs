@@ -9,7 +9,7 @@ use super::supervisor::Supervisor;
 use crate::client::Ticket;
 use crate::error::{Error, Problem, Result};
 use quiltwork_master::MasterConfig;
-use quiltwork_transport::{Authority, Role};
+use quiltwork_transport::{Authority, Identity, Role};
 use quiltwork_types::WorkerInfo;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -51,10 +51,10 @@ impl Crew {
         let recipes = recipes(&authority, plan, &memory, &ticket)?;
         let roster = Arc::new(Roster::new(plan.workers));
         let supervisors: Vec<Supervisor> = (1..=plan.workers)
-            .zip(recipes.iter().cycle())
+            .zip(recipes)
             .map(|(number, recipe)| Supervisor {
                 number,
-                recipe: Arc::clone(recipe),
+                recipe,
                 roster: Arc::clone(&roster),
                 master: Arc::clone(&master),
                 restart: plan.restart,
@@ -122,35 +122,46 @@ impl Drop for Crew {
     }
 }
 
-/// How the workers of each node are started.
+/// How each worker is started: company by company, dealt out to the nodes in turn.
 fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &Ticket) -> Result<Vec<Arc<Recipe>>> {
     let identity = authority.issue(Role::Worker).map_err(cannot_start)?;
+    let kits = (0..plan.nodes).map(|node| kit(&identity, plan, memory, node, ticket));
+    let kits = kits.collect::<Result<Vec<_>>>()?;
+    let mut recipes = Vec::with_capacity(plan.workers);
+    for company in &plan.companies {
+        let recipe = |kit: &Vec<u8>| Arc::new(Recipe::new(company.command.clone(), kit.clone(), plan.log.clone()));
+        let by_node: Vec<_> = kits.iter().map(recipe).collect();
+        for _ in 0..company.workers {
+            recipes.push(Arc::clone(&by_node[recipes.len() % plan.nodes]));
+        }
+    }
+    Ok(recipes)
+}
+
+/// What every worker of a node is given.
+fn kit(identity: &Identity, plan: &Plan, memory: &SharedMemory, node: usize, ticket: &Ticket) -> Result<Vec<u8>> {
     let share = memory.share(plan.workers);
-    let command = plan.program.clone().map(|program| (program, plan.arguments.clone()));
-    let nodes = (0..plan.nodes).map(|node| {
-        let area = memory.area_of(node).folder().to_owned();
-        let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };
-        let kit = StartKit {
-            master: ticket.master,
-            identity: identity.clone(),
-            client_ticket: ticket.to_string(),
-            slots: plan.slots,
-            memory: plan.memory,
-            named: plan.named.clone(),
-            area,
-            area_share: share.memory.min(plan.memory / 100 * STORE_PERCENT),
-            spill_share: share.disk,
-        };
-        let frame = kit.to_frame().map_err(cannot_start)?;
-        Ok(Arc::new(Recipe::new(command.clone(), frame, plan.log.clone())))
-    });
-    nodes.collect()
+    let area = memory.area_of(node).folder().to_owned();
+    let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };
+    let kit = StartKit {
+        master: ticket.master,
+        identity: identity.clone(),
+        client_ticket: ticket.to_string(),
+        slots: plan.slots,
+        memory: plan.memory,
+        named: plan.named.clone(),
+        area,
+        area_share: share.memory.min(plan.memory / 100 * STORE_PERCENT),
+        spill_share: share.disk,
+    };
+    kit.to_frame().map_err(cannot_start)
 }
 
 fn start_master(authority: &Authority, plan: &Plan) -> Result<Arc<SharedMaster>> {
     let mut config = MasterConfig::default();
     // A worker that was started again may knock before the loss of its predecessor is known.
     config.max_workers = config.max_workers.max(2 * plan.workers);
+    config.mixed = plan.mixed;
     config.value_limit = plan.value_limit.unwrap_or(config.value_limit);
     config.scheduler.max_deaths = plan.max_worker_deaths.unwrap_or(config.scheduler.max_deaths);
     let identity = authority.issue(Role::Master).map_err(cannot_start)?;

@@ -11,6 +11,7 @@ mod machine;
 mod master;
 mod output;
 mod process;
+mod python;
 mod restart;
 mod roster;
 mod shared_memory;

@@ -3,6 +3,7 @@
 //! The system kills a worker when the *thread* that started it ends, so this thread lives at least as long as its process.
 use super::master::SharedMaster;
 use super::process::{Ended, Recipe, WorkerProcess};
+use super::python;
 use super::restart::{Life, RestartPolicy, Verdict};
 use super::roster::Roster;
 use crate::error::Problem;
@@ -90,6 +91,9 @@ impl Supervisor {
         }
         if ended.status.code() == Some(STATUS_UNINITIALISED) {
             return Life::Unfit(never_initialised(&self.recipe.program()));
+        }
+        if ended.status.code() == Some(python::STATUS_NO_PACKAGE) {
+            return Life::Unfit(python::no_package(&self.recipe.program()));
         }
         Life::NeverJoined { how }
     }

@@ -46,6 +46,7 @@ pub(crate) fn assignment(
         slots: record.slots,
         name: label.and_then(|label| label.name.clone()),
         partition: label.and_then(|label| label.partition),
+        plain: record.plain,
     };
     (assignment, builder.out)
 }
@@ -164,6 +165,7 @@ mod tests {
         TaskRecord {
             function: Some(FunctionId(0)),
             slots: 1,
+            plain: false,
             arguments: arguments.into(),
             label: None,
             value: StoredValue::Awaited,

@@ -122,6 +122,7 @@ mod tests {
             slots: 1,
             name: None,
             partition: None,
+            plain: false,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::orders::Orders;
 use crate::reports::translate;
 use actix::fut::wrap_future;
 use actix::prelude::*;
-use quiltwork_protocol::{MasterToWorker, Parcel, WorkerToMaster};
+use quiltwork_protocol::{MasterToWorker, Parcel, Repertoire, WorkerToMaster};
 use quiltwork_transport::{Connection, Link, LinkError, LinkReceiver, LinkSender, PushError};
 use quiltwork_types::{LossReason, NodeId, Resources, WorkerId};
 use std::collections::VecDeque;
@@ -31,6 +31,8 @@ pub(crate) struct WorkerProfile {
     pub(crate) address: SocketAddr,
     /// The node whose store it shares.
     pub(crate) node: Option<NodeId>,
+    /// What it can run.
+    pub(crate) repertoire: Repertoire,
 }
 
 /// One worker's connection.
@@ -58,13 +60,13 @@ impl WorkerLink {
         host: &Host,
         place: OwnedSemaphorePermit,
     ) {
-        let WorkerProfile { worker, pid, capacity, address, node } = profile;
+        let WorkerProfile { worker, pid, capacity, address, node, repertoire } = profile;
         let master = host.master.clone();
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(host.links);
             let (told, orders) = (Told::default(), Orders::default());
             let seat = Seat { link: ctx.address(), connection: connection.clone(), pid, node, address, told, orders };
-            let arrival = WorkerArrived { worker, capacity, seat };
+            let arrival = WorkerArrived { worker, capacity, repertoire, seat };
             let listening = wrap_future::<_, Self>(listen(master.clone(), arrival, link.receiver, host.value_limit));
             ctx.spawn(listening.map(|reason, link, ctx| link.end(reason, ctx)));
             ctx.spawn(wrap_future(serve_worker(connection.clone(), master.clone())));

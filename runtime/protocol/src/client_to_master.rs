@@ -105,6 +105,8 @@ pub struct TaskOptions {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on; told to the task.
     pub partition: Option<u32>,
+    /// Whether the result is wanted as plain data, which functions of every language read.
+    pub plain: bool,
 }
 
 /// What a client can ask.

@@ -94,6 +94,8 @@ pub struct Assignment {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on.
     pub partition: Option<u32>,
+    /// Whether the result is wanted as plain data.
+    pub plain: bool,
 }
 
 /// One parameter of an attempt.

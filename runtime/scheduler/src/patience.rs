@@ -100,13 +100,17 @@ impl Scheduler {
 
     fn despair(&mut self, key: Key) {
         let task = &self.tasks[key];
-        let wanted = &self.shapes[task.shape].wanted;
-        let largest = listed(wanted, self.workers.largest());
-        let message = format!("it asks for {}; the most any worker has is {largest}", listed(wanted, wanted));
-        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(
-            "ask for less, or start workers that have it: `LocalCluster::builder()` takes `.slots`, \
-                 `.memory_limit` and `.resource`",
-        );
+        let (wanted, largest) = (&self.shapes[task.shape].wanted, self.workers.largest());
+        let (message, hint) = if wanted.named.iter().any(|r| r.is_ability() && largest.amount(&r.name) == 0) {
+            let message = String::from("no worker is there (any more) whose program has its function");
+            (message, "what those workers printed last says why they ended")
+        } else {
+            let (asked, most) = (listed(wanted, wanted), listed(wanted, largest));
+            let hint = "ask for less, or start workers that have it: `LocalCluster::builder()` takes `.slots`, \
+                `.memory_limit` and `.resource`";
+            (format!("it asks for {asked}; the most any worker has is {most}"), hint)
+        };
+        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(hint);
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
 }
@@ -117,6 +121,7 @@ fn listed(wanted: &Resources, has: &Resources) -> String {
     if wanted.memory > 0 {
         parts.push(format!("{} bytes of memory", has.memory));
     }
-    parts.extend(wanted.named.iter().map(|r| format!("{} of `{}`", has.amount(&r.name), r.name)));
+    let named = wanted.named.iter().filter(|r| !r.is_ability());
+    parts.extend(named.map(|r| format!("{} of `{}`", has.amount(&r.name), r.name)));
     parts.join(", ")
 }

@@ -159,7 +159,7 @@ impl Worker {
 
     fn for_named(&mut self, shape: &Shape, change: impl Fn(&mut u64, u64)) {
         for wanted in &shape.wanted.named {
-            if let Some(i) = self.capacity.named.iter().position(|has| has.name == wanted.name) {
+            if let Some(i) = self.capacity.place_of(&wanted.name) {
                 change(&mut self.used_named[i], wanted.amount);
             }
         }
@@ -191,7 +191,7 @@ impl Worker {
     }
 
     pub(crate) fn has_free_named(&self, name: &str, wanted: u64) -> bool {
-        let index = self.capacity.named.iter().position(|has| *has.name == *name);
+        let index = self.capacity.place_of(name);
         index.is_some_and(|i| self.capacity.named[i].amount.saturating_sub(self.used_named[i]) >= wanted)
     }
 

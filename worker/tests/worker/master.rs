@@ -162,7 +162,7 @@ impl Worker {
             payloads.extend(call.payloads);
             let Call { inputs, slots, name, partition, .. } = call;
             let attempt = attempt(index);
-            assignments.push(Assignment { attempt, function, inputs, slots, name, partition });
+            assignments.push(Assignment { attempt, function, inputs, slots, name, partition, plain: false });
         }
         let dispatch = Parcel::new(MasterToWorker::Dispatch { assignments }, payloads);
         self.link.sender.push(&dispatch).unwrap();

@@ -5,4 +5,5 @@ mod harness;
 mod limits;
 mod loss;
 mod misbehaviour;
+mod mixing;
 mod values;
