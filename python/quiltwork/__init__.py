@@ -6,8 +6,8 @@
         squares = client.map(lambda x: x * x, range(10))
         print(client.submit(sum, squares).result())  # 285
 
-Importing it starts nothing. See `Client`, `Future`, `task`, `as_completed`, `wait`, and `quiltwork.errors`; within a
-task `current_client` and `current_task`.
+Importing it starts nothing. See `Client`, `Future`, `task`, `rust`, `as_completed`, `wait`, and `quiltwork.errors`;
+within a task `current_client` and `current_task`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from quiltwork._executor import Executor
     from quiltwork._future import Future, as_completed, wait
     from quiltwork._native import TaskContext, __version__, copied_bytes, current_task
+    from quiltwork._rust import RustTask, rust
     from quiltwork._task import Task, task
 
 __all__ = [
     "Client",
     "Executor",
     "Future",
+    "RustTask",
     "Task",
     "TaskContext",
     "__version__",
@@ -32,6 +34,7 @@ __all__ = [
     "copied_bytes",
     "current_client",
     "current_task",
+    "rust",
     "task",
     "wait",
 ]
@@ -41,6 +44,7 @@ _PLACES = {
     "Client": "_client",
     "Executor": "_executor",
     "Future": "_future",
+    "RustTask": "_rust",
     "Task": "_task",
     "TaskContext": "_native",
     "__version__": "_native",
@@ -48,6 +52,7 @@ _PLACES = {
     "copied_bytes": "_native",
     "current_client": "_client",
     "current_task": "_native",
+    "rust": "_rust",
     "task": "_task",
     "wait": "_future",
 }

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from quiltwork import _native
+from quiltwork import _native, _plain
 from quiltwork._callbacks import Callbacks
 from quiltwork._calls import Function
 from quiltwork._functions import Shelf
 from quiltwork._future import Future, interruptible, wait
 from quiltwork._nested import futures_in, replaced
 from quiltwork._pickled import dump, load
-from quiltwork._workers import worker_command
+from quiltwork._rust import PlainForms, RustFunction, RustTask, plain_options
+from quiltwork._workers import Programs, program_workers, worker_command
 from quiltwork.errors import QuiltworkError
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Client:
     at the end of the `with` block, by `close()`, or with this process, however that ends. `address` is the `ticket` of
     a cluster that another process of this machine has started.
 
+    `programs` are programs in Rust whose tasks `quiltwork.rust` names; they call `quiltwork::init()` first in `main`. A
+    dict says how many workers run each, a list gives each as many as `n_workers`.
+
     `slots` is how many tasks each worker runs at a time, on threads. `memory_limit` is what each worker may hold of
     values and its tasks may ask for: bytes, or text such as `"2GiB"`.
     """
@@ -47,12 +51,14 @@ class Client:
         n_workers: int | None = None,
         slots: int = 1,
         memory_limit: int | str | None = None,
+        programs: Programs = (),
     ) -> None:
         if address is None:
-            session = _native.Session.start(worker_command(slots), n_workers, slots, memory_limit)
-        elif n_workers is not None or slots != 1 or memory_limit is not None:
+            others = program_workers(programs, n_workers)
+            session = _native.Session.start(worker_command(slots), n_workers, slots, memory_limit, others)
+        elif n_workers is not None or slots != 1 or memory_limit is not None or programs:
             raise ValueError(
-                "n_workers, slots and memory_limit are for a cluster of its own, not for one with an address"
+                "n_workers, slots, memory_limit and programs are for a cluster of its own, not for one with an address"
             )
         else:
             session = _native.Session.connect(address)
@@ -61,6 +67,7 @@ class Client:
     def _begin(self, session: _native.Session) -> None:
         self._session = session
         self._shelf = Shelf(session)
+        self._plain_forms = PlainForms()
         self._keyed: weakref.WeakValueDictionary[str, Future[Any]] = weakref.WeakValueDictionary()
         self._callbacks: Callbacks | None = None
         self._lock = threading.Lock()
@@ -88,7 +95,7 @@ class Client:
         of the worker's while it runs.
         """
         options = _options(retries, priority, resources, memory)
-        return self._submit(Function(self._shelf, fn), args, kwargs, options, key, pure)
+        return self._submit(self._function(fn), args, kwargs, options, key, pure)
 
     def map(
         self,
@@ -106,7 +113,7 @@ class Client:
         """Runs `fn` once for each item (or each tuple of items, of several iterables). The options are those of
         `submit`; a `key` is numbered."""
         options = _options(retries, priority, resources, memory)
-        function = Function(self._shelf, fn)
+        function = self._function(fn)
         keys = (None if key is None else f"{key}-{number}" for number in count())
         return [self._submit(function, args, kwargs, options, key, pure) for args, key in zip(zip(*iterables), keys)]
 
@@ -220,9 +227,12 @@ class Client:
         with self._without_session:
             self.close()
 
+    def _function(self, fn: Callable[..., T]) -> Function[T] | RustFunction:
+        return RustFunction(self, fn.name) if isinstance(fn, RustTask) else Function(self._shelf, fn)
+
     def _submit(
         self,
-        function: Function[T],
+        function: Function[T] | RustFunction,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: _native.Options | None,
@@ -231,6 +241,8 @@ class Client:
     ) -> Future[T]:
         if key is not None and (known := self._keyed.get(key)) is not None:
             return known
+        if isinstance(function, RustFunction):
+            return self._submit_rust(function, function.passed(args, kwargs), options, key, pure)
         (pickled, buffers), futures = function.dump_call(args, kwargs)
         if pure and key is None:
             key = function.key_of(pickled, buffers, futures)
@@ -245,11 +257,33 @@ class Client:
             self._keyed[key] = future
         return future
 
+    def _submit_rust(
+        self, function: RustFunction, passed: list[Any], options: _native.Options | None, key: str | None, pure: bool
+    ) -> Future[Any]:
+        if pure and key is None:
+            key = function.key_of(passed)
+            if (known := self._keyed.get(key)) is not None:
+                return known
+        handle = self._session.call(function.name, passed, options)
+        future: Future[Any] = Future(self, handle, key or function.short_name, plain=True)
+        if key is not None:
+            self._keyed[key] = future
+        return future
+
+    def _plain_form(self, future: Future[Any]) -> Future[Any]:
+        """The result in a form that functions in Rust can read: a task makes it, unless it is in one already."""
+
+        def make(future: Future[Any]) -> Future[Any]:
+            function = Function(self._shelf, _plain.same)
+            return self._submit(function, (future,), {}, plain_options(), None, False)
+
+        return self._plain_forms.of(future, make)
+
     def _submit_task(
         self, fn: Callable[..., T], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[T]:
         """Like `submit`, for arguments that may be named like options."""
-        (chosen, key, pure), function = _chosen(**options), Function(self._shelf, fn)
+        (chosen, key, pure), function = _chosen(**options), self._function(fn)
         return self._submit(function, args, kwargs, chosen, key, pure)
 
     def _notify(self, future: Future[Any], callback: Callable[[Future[Any]], object]) -> None:

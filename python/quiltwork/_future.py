@@ -25,11 +25,13 @@ class Future(Generic[T]):
     It can be awaited.
     """
 
-    __slots__ = ("__weakref__", "_client", "_handle", "name")
+    __slots__ = ("__weakref__", "_client", "_handle", "_plain", "name")
 
-    def __init__(self, client: Client, handle: Handle, name: str) -> None:
+    def __init__(self, client: Client, handle: Handle, name: str, plain: bool = False) -> None:
         self._client = client
         self._handle = handle
+        # Whether functions of every language can read the result.
+        self._plain = plain
         self.name = name
 
     @property

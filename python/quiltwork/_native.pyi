@@ -2,6 +2,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from quiltwork._pickled import Pickled
+from quiltwork._plain import Written
 from quiltwork._run import Raised
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "__version__",
     "copied_bytes",
     "current_task",
+    "pack",
     "serve",
 ]
 
@@ -23,6 +25,11 @@ __version__: str
 @final
 class Payload:
     def open(self) -> tuple[Payload, list[Payload]]: ...
+    @property
+    def pickled(self) -> bool: ...
+    @property
+    def form(self) -> str: ...
+    def unpack(self) -> Any: ...
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
@@ -59,12 +66,19 @@ class Options:
         slots: int = 1,
         memory: int | str | None = None,
         resources: Sequence[tuple[str, int]] = ...,
+        plain: bool = False,
     ) -> Options: ...
 
 @final
 class Session:
     @staticmethod
-    def start(command: Sequence[str], workers: int | None, slots: int, memory_limit: int | str | None) -> Session: ...
+    def start(
+        command: Sequence[str],
+        workers: int | None,
+        slots: int,
+        memory_limit: int | str | None,
+        programs: Sequence[tuple[str, int]],
+    ) -> Session: ...
     @staticmethod
     def connect(ticket: str) -> Session: ...
     @staticmethod
@@ -75,6 +89,12 @@ class Session:
         pickle: bytes,
         buffers: Sequence[memoryview],
         inputs: Sequence[Handle],
+        options: Options | None,
+    ) -> Handle: ...
+    def call(
+        self,
+        function: str,
+        arguments: Sequence[Handle | Sequence[Handle] | Written],
         options: Options | None,
     ) -> Handle: ...
     def put(self, pickle: bytes, buffers: Sequence[memoryview]) -> Handle: ...
@@ -99,5 +119,8 @@ class TaskContext:
     def progress(self, done: int, total: int) -> None: ...
 
 def current_task() -> TaskContext | None: ...
-def serve(execute: Callable[[str, Sequence[Payload]], Pickled | Raised]) -> None: ...
+def pack(thing: object) -> bytes: ...
+def serve(
+    execute: Callable[[str, Sequence[Payload | list[Payload]], bool], Pickled | Written | Raised],
+) -> None: ...
 def copied_bytes() -> int: ...

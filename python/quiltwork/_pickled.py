@@ -61,6 +61,10 @@ def _dump_by_value(thing: object, beside: Callable[[pickle.PickleBuffer], bool],
 
 def load(payload: Payload) -> Any:
     """The object. Its large arrays are views of the payload: not copied, and read-only."""
+    if not payload.pickled:
+        from quiltwork import _plain
+
+        return _plain.read(payload)
     pickled, buffers = payload.open()
     return pickle.loads(pickled, buffers=buffers)
 

@@ -6,14 +6,15 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from quiltwork import _functions
-from quiltwork._pickled import Pickled, dump, load_call
+from quiltwork import _functions, _plain
+from quiltwork._pickled import Pickled, dump, load, load_call
 from quiltwork.errors import CannotTravel
 
 if TYPE_CHECKING:
     from quiltwork._native import Payload
+    from quiltwork._plain import Written
 
 # Message, name of the type, place, and the whole of it pickled.
 Raised = tuple[str, str, str | None, bytes]
@@ -24,24 +25,32 @@ _TRACE_LIMIT = 8 * 1024
 _MESSAGE_LIMIT = 4 * 1024
 
 
-def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
-    """Runs one task. Never raises what the task raises."""
+def execute(name: str, payloads: Sequence[Payload | list[Payload]], plain: bool) -> Pickled | Written | Raised:
+    """Runs one task; with `plain` its result is for every language. Never raises what the task raises."""
     try:
         function, args, kwargs = _called(name, payloads)
         result = function(*args, **kwargs)
     except BaseException as error:
         return _describe(error)
     try:
-        return dump(result)
+        return _plain.write(result) if plain else dump(result)
     except Exception as error:
-        refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, cannot be pickled: {error}")
-        refusal.hint = "return plain data, and make what cannot be pickled where it is used"
+        problem = "cannot travel to another language" if plain else "cannot be pickled"
+        refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, {problem}: {error}")
+        refusal.hint = "return plain data, and make what cannot travel where it is used"
         return _describe(refusal)
 
 
-def _called(name: str, payloads: Sequence[Payload]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    call, *inputs = payloads
-    function, args, kwargs = load_call(call, inputs)
+def _called(
+    name: str, payloads: Sequence[Payload | list[Payload]]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    first = payloads[0] if payloads else None
+    if first is None or isinstance(first, list) or not first.pickled:
+        # A call from another language.
+        given = [list(map(load, part)) if isinstance(part, list) else load(part) for part in payloads]
+        return _imported(name), tuple(given), {}
+    inputs = cast("Sequence[Payload]", payloads[1:])
+    function, args, kwargs = load_call(first, inputs)
     if function is None:
         function = _imported(name)
     elif isinstance(function, _functions.Reference):

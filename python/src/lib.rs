@@ -6,19 +6,21 @@
 //!   Client ─▶ Session ─▶ quiltwork::Client         python -m quiltwork.worker
 //!   Future ─▶ Handle  ─▶ quiltwork::Handle         serve ─▶ quiltwork-worker ─▶ Interpreter ─▶ quiltwork._run
 //! ```
-//! Values are pickles with their large buffers beside them (`layout`). No thread of the engine ever waits for the
+//! Values are pickles with their large buffers beside them (`layout`), or what every language reads (`forms`, `plain`). No thread of the engine ever waits for the
 //! interpreter's lock: what it has to tell Python, it leaves in a list that a thread of Python's takes (`notices`).
 
 mod buffers;
 mod completed;
 mod context;
 mod errors;
+mod forms;
 mod handle;
 mod interpreter;
 mod interrupts;
 mod layout;
 mod notices;
 mod options;
+mod plain;
 mod resident;
 mod session;
 mod waiting;
@@ -43,6 +45,8 @@ mod _native {
     use super::notices::Notices;
     #[pymodule_export]
     use super::options::Options;
+    #[pymodule_export]
+    use super::plain::pack;
     #[pymodule_export]
     use super::session::Session;
 

@@ -12,6 +12,7 @@ pub(crate) struct Options {
     slots: u32,
     memory: Option<u64>,
     resources: Vec<(String, u64)>,
+    plain: bool,
 }
 
 /// A number of bytes, or a text such as `2GiB`.
@@ -37,7 +38,7 @@ impl Amount {
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, retries=0, priority=0, slots=1, memory=None, resources=Vec::new()))]
+    #[pyo3(signature = (*, retries=0, priority=0, slots=1, memory=None, resources=Vec::new(), plain=false))]
     fn new(
         py: Python<'_>,
         retries: u32,
@@ -45,9 +46,10 @@ impl Options {
         slots: u32,
         memory: Option<Amount>,
         resources: Vec<(String, u64)>,
+        plain: bool,
     ) -> PyResult<Self> {
         let memory = memory.map(|memory| memory.in_bytes(py)).transpose()?;
-        Ok(Self { retries, priority, slots, memory, resources })
+        Ok(Self { retries, priority, slots, memory, resources, plain })
     }
 }
 
@@ -58,6 +60,9 @@ impl Options {
         // One slot is what a call has anyway; the setter refuses none.
         if self.slots != 1 {
             call = call.slots(self.slots);
+        }
+        if self.plain {
+            call = call.plain();
         }
         if let Some(memory) = self.memory {
             call = call.memory(memory);

@@ -1,6 +1,7 @@
 //! A client's link to its cluster, and the cluster itself if this process has started it.
 use crate::buffers::{Payload, borrow};
 use crate::errors::raised;
+use crate::forms::{self, Plain};
 use crate::handle::Handle;
 use crate::layout::pieces;
 use crate::options::{Amount, Options};
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy, write_log_if_asked};
 use quiltwork::{Client, LocalCluster};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A link to a cluster. Closing it ends the cluster if it was started here.
@@ -28,7 +30,7 @@ type Buffers<'py> = Vec<Bound<'py, PyAny>>;
 
 #[pymethods]
 impl Session {
-    /// Starts a cluster on this machine, whose workers are what `command` starts.
+    /// Starts a cluster on this machine, whose workers are what `command` starts, and so many of other programs.
     #[staticmethod]
     fn start(
         py: Python<'_>,
@@ -36,12 +38,16 @@ impl Session {
         workers: Option<usize>,
         slots: usize,
         memory_limit: Option<Amount>,
+        programs: Vec<(PathBuf, usize)>,
     ) -> PyResult<Self> {
         write_log_if_asked();
         let (program, arguments) = command.split_first().expect("the package names a program");
         let mut builder = LocalCluster::builder().worker_program(program).worker_arguments(arguments).slots(slots);
         if let Some(workers) = workers {
             builder = builder.workers(workers);
+        }
+        for (program, workers) in programs {
+            builder = builder.workers_of(program, workers);
         }
         if let Some(limit) = memory_limit {
             builder = builder.memory_limit(limit.in_bytes(py)?);
@@ -89,6 +95,25 @@ impl Session {
         Ok(Handle::new(py.detach(|| client.submit(call))))
     }
 
+    /// Submits a call of a function in another language, whose result shall be plain: its arguments are literals and
+    /// tasks.
+    fn call(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        arguments: Vec<Passed<'_>>,
+        options: Option<PyRef<'_, Options>>,
+    ) -> PyResult<Handle> {
+        let client = self.client()?;
+        let arguments = arguments.iter().map(Passed::argument).collect::<PyResult<_>>()?;
+        let call = call(function, arguments).plain();
+        let call = match options {
+            Some(options) => options.of(call),
+            None => call,
+        };
+        Ok(Handle::new(py.detach(|| client.submit(call))))
+    }
+
     /// Brings a pickled value into the cluster.
     fn put(&self, py: Python<'_>, pickle: &Bound<'_, PyAny>, buffers: Buffers<'_>) -> PyResult<Handle> {
         let (client, value) = (self.client()?, joined(pickle, &buffers)?);
@@ -108,7 +133,7 @@ impl Session {
         let deadline = crate::waiting::deadline(timeout)?;
         let handles = handles.iter().map(|handle| handle.inner().cloned()).collect::<PyResult<Vec<_>>>()?;
         let gathered = wait(py, client.gather(handles), deadline)?;
-        let payloads = |values: Vec<Opaque>| values.into_iter().map(|value| Payload(value.bytes)).collect();
+        let payloads = |values: Vec<Opaque>| values.into_iter().map(Payload::new).collect();
         gathered.map(|values| values.map(payloads).map_err(|error| raised(py, &error))).transpose()
     }
 
@@ -176,6 +201,29 @@ fn not_ours() -> PyErr {
     PyRuntimeError::new_err(
         "this client has not started the cluster it uses\n  hint: ask the client that did, or that is closed now",
     )
+}
+
+/// What a function of another language is given for one parameter.
+#[derive(FromPyObject)]
+enum Passed<'py> {
+    /// The result of a task.
+    Result(PyRef<'py, Handle>),
+    /// Those of many, as a list.
+    Results(Vec<PyRef<'py, Handle>>),
+    Literal(Plain<'py>),
+}
+
+impl Passed<'_> {
+    fn argument(&self) -> PyResult<Argument> {
+        Ok(match self {
+            Self::Result(handle) => handle.inner()?.into_argument(),
+            Self::Results(handles) => {
+                let handles = handles.iter().map(|handle| handle.inner().cloned()).collect::<PyResult<Vec<_>>>()?;
+                IntoArgument::<Vec<Opaque>>::into_argument(handles)
+            }
+            Self::Literal(plain) => forms::joined(plain)?.into_argument(),
+        })
+    }
 }
 
 /// A pickle and its buffers as one value.

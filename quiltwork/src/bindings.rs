@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 pub use crate::argument::{Argument, IntoArgument};
 pub use crate::size::ByteSize;
 pub use bytes;
+pub use quiltwork_protocol::PLAIN_DEPTH;
 pub use quiltwork_types::{AttemptId, Encoding};
 pub use quiltwork_worker::Argument as Given;
 pub use quiltwork_worker::{Arguments, Executor, Product, TaskError, copied_bytes, note_copy};

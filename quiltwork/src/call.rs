@@ -158,7 +158,8 @@ impl<T> TaskCall<T> {
     /// Has its result made as plain data (MessagePack), which functions of every language read, and not for Rust alone.
     ///
     /// Results that functions in Python take need this, but within a graph, where it goes without saying. It is somewhat
-    /// larger and slower to read, and describes itself: types that the usual encoding cannot carry may travel so.
+    /// larger and slower to read, and describes itself: results that the usual encoding cannot carry may travel so, and
+    /// arguments if they are brought by [`Client::put_plain`](crate::Client::put_plain).
     /// [`Blob`](crate::Blob)s and [`Array`](crate::Array)s are plain anyway.
     pub fn plain(mut self) -> Self {
         self.call.options.plain = true;
