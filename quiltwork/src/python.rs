@@ -175,12 +175,17 @@ pub trait PythonArguments<Kinds> {
     fn into_arguments(self, function: &'static str) -> Vec<NamedArgument>;
 }
 
+impl PythonArguments<()> for () {
+    fn into_arguments(self, _: &'static str) -> Vec<NamedArgument> {
+        Vec::new()
+    }
+}
+
 macro_rules! tuples {
     ($(($($type:ident $kind:ident $name:ident $place:literal)*))*) => {$(
         impl<$($type: PythonArgument<$kind>, $kind),*> PythonArguments<($($kind,)*)> for ($($type,)*) {
             fn into_arguments(self, function: &'static str) -> Vec<NamedArgument> {
                 let ($($name,)*) = self;
-                let _ = function;
                 vec![$(NamedArgument { parameter: $place, form: $name.into_plain(function).0 }),*]
             }
         }
@@ -188,7 +193,6 @@ macro_rules! tuples {
 }
 
 tuples! {
-    ()
     (A KindA a "1")
     (A KindA a "1" B KindB b "2")
     (A KindA a "1" B KindB b "2" C KindC c "3")

@@ -1,4 +1,5 @@
 //! A program for the tests of mixed clusters: workers for Python programs, and a driver of workers for Python.
+use quiltwork::data::{self, Partitioned};
 use quiltwork::prelude::*;
 use quiltwork::{Array, Blob, python};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,12 @@ fn fail(message: String) -> Result<u64, String> {
     Err(message)
 }
 
+/// Known to this program alone: no worker for Python may be given a part of it.
+#[quiltwork::pipeline]
+fn squares(numbers: Partitioned<u64>) -> Partitioned<u64> {
+    numbers.map(|number| number * number).sort_by_key(|square| *square)
+}
+
 #[quiltwork::task]
 fn process() -> u32 {
     std::process::id()
@@ -74,6 +81,7 @@ async fn main() -> quiltwork::Result<()> {
     let told = serde_json::json!({
         "plain": plain(cluster.client()).await?,
         "graph": graph(cluster.client()).await?,
+        "pipeline": pipeline(cluster.client()).await?,
         "arrays": arrays(cluster.client()).await?,
         "refusals": refusals(cluster.client()).await?,
     });
@@ -109,6 +117,11 @@ async fn graph(client: &Client) -> quiltwork::Result<BTreeMap<String, u64>> {
     });
     let total = graph.add(merge(parts));
     client.run(graph, total).await
+}
+
+async fn pipeline(client: &Client) -> quiltwork::Result<u64> {
+    let numbers = data::from_iter(0..100, 8).expect("numbers can travel");
+    Ok(squares(numbers).run(client).await?.iter().sum())
 }
 
 async fn arrays(client: &Client) -> quiltwork::Result<serde_json::Value> {

@@ -248,6 +248,8 @@ fn resources(dice: &mut Dice) -> Resources {
         16 => wanted.slots = 0,
         17..=18 => wanted.named = Box::new([NamedResource::of_worker(WorkerId(dice.below(40)))]),
         19 => wanted.named = Box::new([NamedResource::of_node(NodeId(u64::from(dice.below(2))))]),
+        20..=25 => wanted.named = Box::new([NamedResource::of_ability("program::function")]),
+        26..=31 => wanted.named = Box::new([NamedResource::of_ability("module:function")]),
         _ => {}
     }
     wanted

@@ -182,7 +182,8 @@ impl LocalClusterBuilder {
         Self { log, ..self }
     }
 
-    /// Whether a worker that was lost is started again. Default: yes. If not, the cluster ends with its last worker.
+    /// Whether a worker that was lost is started again. Default: yes. If not, the cluster ends with its last worker, or
+    /// the last of any program.
     pub fn restart_workers(self, restart: bool) -> Self {
         Self { restart, ..self }
     }

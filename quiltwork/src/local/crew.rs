@@ -49,11 +49,12 @@ impl Crew {
             area: Some(memory.area_of(0).folder().to_owned()),
         };
         let recipes = recipes(&authority, plan, &memory, &ticket)?;
-        let roster = Arc::new(Roster::new(plan.workers));
+        let roster = Arc::new(Roster::new(plan.companies.iter().map(|company| company.workers).collect()));
         let supervisors: Vec<Supervisor> = (1..=plan.workers)
             .zip(recipes)
-            .map(|(number, recipe)| Supervisor {
+            .map(|(number, (company, recipe))| Supervisor {
                 number,
+                company,
                 recipe,
                 roster: Arc::clone(&roster),
                 master: Arc::clone(&master),
@@ -122,24 +123,35 @@ impl Drop for Crew {
     }
 }
 
-/// How each worker is started: company by company, dealt out to the nodes in turn.
-fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &Ticket) -> Result<Vec<Arc<Recipe>>> {
+/// The company of each worker and how it is started: company by company, dealt out to the nodes in turn.
+fn recipes(
+    authority: &Authority,
+    plan: &Plan,
+    memory: &SharedMemory,
+    ticket: &Ticket,
+) -> Result<Vec<(usize, Arc<Recipe>)>> {
     let identity = authority.issue(Role::Worker).map_err(cannot_start)?;
-    let kits = (0..plan.nodes).map(|node| kit(&identity, plan, memory, node, ticket));
+    let kits = (0..plan.nodes).map(|node| kit_of_node(&identity, plan, memory, node, ticket));
     let kits = kits.collect::<Result<Vec<_>>>()?;
     let mut recipes = Vec::with_capacity(plan.workers);
-    for company in &plan.companies {
+    for (number, company) in plan.companies.iter().enumerate() {
         let recipe = |kit: &Vec<u8>| Arc::new(Recipe::new(company.command.clone(), kit.clone(), plan.log.clone()));
         let by_node: Vec<_> = kits.iter().map(recipe).collect();
         for _ in 0..company.workers {
-            recipes.push(Arc::clone(&by_node[recipes.len() % plan.nodes]));
+            recipes.push((number, Arc::clone(&by_node[recipes.len() % plan.nodes])));
         }
     }
     Ok(recipes)
 }
 
 /// What every worker of a node is given.
-fn kit(identity: &Identity, plan: &Plan, memory: &SharedMemory, node: usize, ticket: &Ticket) -> Result<Vec<u8>> {
+fn kit_of_node(
+    identity: &Identity,
+    plan: &Plan,
+    memory: &SharedMemory,
+    node: usize,
+    ticket: &Ticket,
+) -> Result<Vec<u8>> {
     let share = memory.share(plan.workers);
     let area = memory.area_of(node).folder().to_owned();
     let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };

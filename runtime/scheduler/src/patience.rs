@@ -1,11 +1,12 @@
 //! Waiting for time: pauses between retries, tasks that hope for a worker that could hold them, values to be adopted.
+use crate::config::Config;
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use quiltwork_types::{FailureKind, Resources, TaskFailure, Time, WorkerId};
+use quiltwork_types::{FailureKind, NamedResource, Resources, TaskFailure, Time, WorkerId};
 
 impl Scheduler {
     /// Looks at everything that is due, whatever the event was.
@@ -65,16 +66,25 @@ impl Scheduler {
     }
 
     fn await_patience(&mut self, turn: &Turn<'_>, key: Key) {
+        let wanted = &self.shapes[self.tasks[key].shape].wanted;
         let due = self.end_of_patience(key);
-        if due > turn.now {
+        // Workers that can run it are there, and have too little: they are not started again with more.
+        let is_in_vain = !lacks_ability(wanted, self.workers.largest())
+            && self.tasks[key].story.submitted() + self.config.resource_patience <= turn.now;
+        if due > turn.now && !is_in_vain {
             self.timers.insert((due, key));
         } else {
             self.despair(key);
         }
     }
 
+    /// A worker that can run a task's function is waited for as long as any that is started again.
     pub(crate) fn end_of_patience(&self, key: Key) -> Time {
-        self.tasks[key].story.submitted() + self.config.resource_patience
+        let task = &self.tasks[key];
+        let Config { resource_patience, adoption_patience, .. } = self.config;
+        let asks_for_ability = self.shapes[task.shape].wanted.named.iter().any(NamedResource::is_ability);
+        let patience = if asks_for_ability { resource_patience.max(adoption_patience) } else { resource_patience };
+        task.story.submitted() + patience
     }
 
     /// Tasks in the queue that are bound to a worker that is gone: no other one will ever have its number.
@@ -101,7 +111,7 @@ impl Scheduler {
     fn despair(&mut self, key: Key) {
         let task = &self.tasks[key];
         let (wanted, largest) = (&self.shapes[task.shape].wanted, self.workers.largest());
-        let (message, hint) = if wanted.named.iter().any(|r| r.is_ability() && largest.amount(&r.name) == 0) {
+        let (message, hint) = if lacks_ability(wanted, largest) {
             let message = String::from("no worker is there (any more) whose program has its function");
             (message, "what those workers printed last says why they ended")
         } else {
@@ -113,6 +123,11 @@ impl Scheduler {
         let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(hint);
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
+}
+
+/// Whether no worker can run the function that is asked for.
+fn lacks_ability(wanted: &Resources, largest: &Resources) -> bool {
+    wanted.named.iter().any(|r| r.is_ability() && largest.amount(&r.name) == 0)
 }
 
 /// What `has` has of everything `wanted` asks for, in words.

@@ -28,13 +28,7 @@ pub fn similar_names<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -
 /// The question whether one of these names was meant, with a blank behind it; nothing if there are none.
 #[must_use]
 pub fn did_you_mean(similar: &[&str]) -> String {
-    match similar.split_last() {
-        None => String::new(),
-        Some((last, others)) => {
-            let others: String = others.iter().map(|name| format!("`{name}` or ")).collect();
-            format!("did you mean {others}`{last}`? ")
-        }
-    }
+    if similar.is_empty() { String::new() } else { format!("did you mean `{}`? ", similar.join("` or `")) }
 }
 
 fn last_segment(name: &str) -> &str {
