@@ -6,8 +6,8 @@
         squares = client.map(lambda x: x * x, range(10))
         print(client.submit(sum, squares).result())  # 285
 
-Importing it starts nothing. See `Client`, `LocalCluster`, `Future`, `task`, `as_completed`, `wait`, `progress`, and
-`quiltwork.errors`; within a task `current_client` and `current_task`. Models are trained in partitions by
+Importing it starts nothing. See `Client`, `LocalCluster`, `Future`, `task`, `rust`, `as_completed`, `wait`, `progress`,
+and `quiltwork.errors`; within a task `current_client` and `current_task`. Models are trained in partitions by
 `quiltwork.train`.
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from quiltwork._native import TaskContext, __version__, copied_bytes, current_task
     from quiltwork._output import Line
     from quiltwork._progress import progress
+    from quiltwork._rust import RustTask, rust
     from quiltwork._task import Task, task
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Future",
     "Line",
     "LocalCluster",
+    "RustTask",
     "Task",
     "TaskContext",
     "Worker",
@@ -42,6 +44,7 @@ __all__ = [
     "current_client",
     "current_task",
     "progress",
+    "rust",
     "task",
     "train",
     "wait",
@@ -55,6 +58,7 @@ _PLACES = {
     "Future": "_future",
     "Line": "_output",
     "LocalCluster": "_cluster",
+    "RustTask": "_rust",
     "Task": "_task",
     "TaskContext": "_native",
     "Worker": "_cluster",
@@ -64,6 +68,7 @@ _PLACES = {
     "current_client": "_client",
     "current_task": "_native",
     "progress": "_progress",
+    "rust": "_rust",
     "task": "_task",
     "wait": "_future",
 }

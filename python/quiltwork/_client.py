@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from quiltwork import _native
+from quiltwork import _native, _plain
 from quiltwork._callbacks import Callbacks
 from quiltwork._calls import Function
 from quiltwork._cluster import LocalCluster, Worker, WorkerName, counted
@@ -21,15 +21,17 @@ from quiltwork._nested import futures_in, replaced
 from quiltwork._options import chosen
 from quiltwork._pickled import dump, load
 from quiltwork._raised import explain
-from quiltwork._recipe import Recipe, retry
-from quiltwork._several import pick
-from quiltwork.errors import QuiltworkError
+from quiltwork._recipe import PickledCall, retry
+from quiltwork._rust import PlainForms, RustCall, RustFunction, RustTask, plain_options
+from quiltwork._several import pick, pick_counted
+from quiltwork.errors import QuiltworkError, UsageError
 
 if TYPE_CHECKING:
     from quiltwork._executor import Executor
     from quiltwork._options import Chosen
     from quiltwork._output import Line
     from quiltwork._raised import Needed
+    from quiltwork._workers import Programs
 
 T = TypeVar("T")
 
@@ -58,15 +60,19 @@ class Client:
         n_workers: int | None = None,
         slots: int = 1,
         memory_limit: int | str | None = None,
+        programs: Programs = (),
         output: Callable[[Line], object] | None = None,
     ) -> None:
         if address is None:
-            cluster = LocalCluster(n_workers, slots=slots, memory_limit=memory_limit, output=output)
+            cluster = LocalCluster(
+                n_workers, slots=slots, memory_limit=memory_limit, programs=programs, output=output
+            )
             self._begin(cluster._session, cluster)
             self._owns_cluster = True
-        elif n_workers is not None or slots != 1 or memory_limit is not None or output is not None:
+        elif n_workers is not None or slots != 1 or memory_limit is not None or programs or output is not None:
             raise ValueError(
-                "n_workers, slots, memory_limit and output are for a cluster of its own, not for one with an address"
+                "n_workers, slots, memory_limit, programs and output are for a cluster of its own, not for one with an"
+                " address"
             )
         elif isinstance(address, LocalCluster):
             self._begin(_native.Session.connect(address.ticket), address)
@@ -78,6 +84,7 @@ class Client:
         self._cluster = cluster
         self._owns_cluster = False
         self._shelf = Shelf(session)
+        self._plain_forms = PlainForms()
         self._keyed: weakref.WeakValueDictionary[str, Future[Any]] = weakref.WeakValueDictionary()
         self._callbacks: Callbacks | None = None
         self._dask_default: Any = None
@@ -163,7 +170,7 @@ class Client:
             outputs=outputs,
             pure=pure,
         )
-        started: Future[T] | tuple[Future[Any], ...] = self._start(Function(self._shelf, fn), args, kwargs, options)
+        started: Future[T] | tuple[Future[Any], ...] = self._start(self._function(fn), args, kwargs, options)
         return started
 
     def map(
@@ -191,16 +198,23 @@ class Client:
             timeout=timeout,
             workers=workers,
         )
-        function = Function(self._shelf, fn)
+        function = self._function(fn)
         keys = (None if key is None else f"{key}-{number}" for number in count())
         calls = zip(zip(*iterables), keys)
         return [self._submit(function, args, kwargs, options.native, key, pure) for args, key in calls]
 
     def run_on_all(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> dict[Worker, T]:
-        """Runs `fn(*args, **kwargs)` once on each worker there is, beside what it runs, and waits for the results."""
+        """Runs `fn(*args, **kwargs)` once on each worker for Python there is, beside what it runs, and waits for the
+        results."""
+        if isinstance(fn, RustTask):
+            error = UsageError(f"`{fn.name}` is in Rust, and only functions in Python can be run on all their workers")
+            error.hint = "submit it for each worker of its program, with `workers=`"
+            raise error
         function, most = Function(self._shelf, fn), 2**31 - 1
         futures = {}
         for worker in self.workers():
+            if not worker.python:
+                continue
             options = _native.Options(slots=0, priority=most, workers=[worker.number])
             futures[worker] = self._submit(function, args, kwargs, options, None, False)
         return dict(zip(futures, self.gather(list(futures.values()))))
@@ -407,9 +421,12 @@ class Client:
         with self._without_session:
             self.close()
 
+    def _function(self, fn: Callable[..., T]) -> Function[T] | RustFunction:
+        return RustFunction(fn.name) if isinstance(fn, RustTask) else Function(self._shelf, fn)
+
     def _submit(
         self,
-        function: Function[T],
+        function: Function[T] | RustFunction,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: _native.Options | None,
@@ -422,6 +439,8 @@ class Client:
         name = name or key
         if key is not None and (known := self._keyed.get(key)) is not None:
             return known
+        if isinstance(function, RustFunction):
+            return self._submit_rust(function, args, kwargs, options, key, pure, name)
         (pickled, buffers), futures = function.dump_call(args, kwargs, outputs)
         if pure and key is None:
             key = function.key_of(pickled, buffers, futures)
@@ -431,27 +450,66 @@ class Client:
         if function.handle is not None:
             inputs.append(function.handle)
         handle = self._session.submit(function.name, pickled, buffers, inputs, options, name)
-        recipe = Recipe(function, (pickled, buffers), futures, options, args, kwargs)
+        recipe = PickledCall(function, (pickled, buffers), futures, options, args, kwargs)
         future: Future[T] = Future(self, handle, name or key or function.short_name, recipe)
         if key is not None:
             self._keyed[key] = future
         return future
 
+    def _submit_rust(
+        self,
+        function: RustFunction,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: _native.Options | None,
+        key: str | None,
+        pure: bool,
+        name: str | None,
+    ) -> Future[Any]:
+        passed, inputs = function.prepare(args, kwargs, self._plain_form)
+        if pure and key is None:
+            key = function.key_of(passed, inputs)
+            if (known := self._keyed.get(key)) is not None:
+                return known
+        handle = function.send(self._session, passed, [future._handle for future in inputs], options, name)
+        recipe = RustCall(function, passed, inputs, options, args)
+        future: Future[Any] = Future(self, handle, name or key or function.short_name, recipe, plain=True)
+        if key is not None:
+            self._keyed[key] = future
+        return future
+
+    def _plain_form(self, future: Future[Any]) -> Future[Any]:
+        """The result in a form that functions in Rust can read: a task makes it, unless it is in one already."""
+
+        def make(future: Future[Any]) -> Future[Any]:
+            function = Function(self._shelf, _plain.same)
+            return self._submit(function, (future,), {}, plain_options(), None, False, name=future.name)
+
+        return self._plain_forms.of(future, make)
+
     def _chosen(self, **options: Any) -> Chosen:
         return chosen(self.workers, **options)
 
-    def _start(self, function: Function[Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: Chosen) -> Any:
+    def _start(
+        self,
+        function: Function[Any] | RustFunction,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Chosen,
+    ) -> Any:
         """The future of a call, or the futures if it makes several results."""
         native, key, pure, outputs = options
         whole = self._submit(function, args, kwargs, native, key, pure, outputs)
         if outputs is None:
             return whole
-        picking: Function[Any] = Function(self._shelf, pick)
+        is_counted = not isinstance(function, RustFunction)
+        picking: Function[Any] = Function(self._shelf, pick if is_counted else pick_counted)
         parts = []
         for number in range(outputs):
             name = f"{whole.name}[{number}]"
             part_key = name if key is not None or pure else None
-            part = self._submit(picking, (whole, number), {}, None, part_key, False, name=name)
+            picked = (whole, number) if is_counted else (whole, number, outputs, function.name)
+            part = self._submit(picking, picked, {}, None, part_key, False, name=name)
             # Nobody has given the call of `pick` its arguments.
             part._recipe = None
             parts.append(part)
@@ -461,7 +519,7 @@ class Client:
         self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Like `submit`, for arguments that may be named like options."""
-        return self._start(Function(self._shelf, fn), args, kwargs, self._chosen(**options))
+        return self._start(self._function(fn), args, kwargs, self._chosen(**options))
 
     def _notify(self, future: Future[Any], callback: Callable[[Future[Any]], object]) -> None:
         with self._lock:

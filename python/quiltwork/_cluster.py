@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from quiltwork import _native
 from quiltwork._output import Line, Output
-from quiltwork._workers import worker_command
+from quiltwork._workers import Programs, program_workers, worker_command
 
 _open: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
 
 
-# What the engine tells of a worker: number, process id, node, slots, memory, attempts that run, bytes it holds.
-WorkerRow = tuple[int, int, int | None, int, int, int, int]
+# What the engine tells of a worker: number, process id, node, slots, memory, whether it runs functions in Python,
+# attempts that run, bytes it holds.
+WorkerRow = tuple[int, int, int | None, int, int, bool, int, int]
 
 
 class Worker(NamedTuple):
@@ -32,12 +33,14 @@ class Worker(NamedTuple):
     slots: int
     #: Bytes of memory it may use.
     memory_limit: int
+    #: Whether it runs functions in Python; others are those of `programs`.
+    python: bool = True
 
     @classmethod
     def of(cls, row: WorkerRow) -> Worker:
         """From what the engine says."""
-        number, pid, node, slots, memory, *_ = row
-        return cls(f"w{number}", pid, None if node is None else f"{node:016x}", slots, memory)
+        number, pid, node, slots, memory, python, *_ = row
+        return cls(f"w{number}", pid, None if node is None else f"{node:016x}", slots, memory, python)
 
     @property
     def number(self) -> int:
@@ -56,6 +59,9 @@ class LocalCluster:
     on threads. `memory_limit` is what each worker may use: bytes, or text such as `"2GiB"`. With several `nodes` the
     workers act as if they were on so many machines, for tests.
 
+    `programs` are programs in Rust whose tasks `quiltwork.rust` names; they call `quiltwork::init()` first in `main`. A
+    dict says how many workers run each, a list gives each as many as `n_workers`, which may be 0 then.
+
     What tasks print goes to `sys.stderr` as it is then, after the number of the process and the name of the task, and
     their log records from WARNING on to the logger of the same name here; or all of it to `output`, a function that is
     given a `Line` at a time.
@@ -68,12 +74,15 @@ class LocalCluster:
         slots: int = 1,
         memory_limit: int | str | None = None,
         nodes: int = 1,
+        programs: Programs = (),
         output: Callable[[Line], object] | None = None,
     ) -> None:
+        others = program_workers(programs, n_workers)
         self._output = Output(output)
         try:
-            command = worker_command(slots)
-            self._session = _native.Session.start(command, n_workers, slots, memory_limit, nodes, self._output.lines)
+            self._session = _native.Session.start(
+                worker_command(slots), n_workers, slots, memory_limit, nodes, others, self._output.lines
+            )
         except BaseException:
             self._output.close()
             raise

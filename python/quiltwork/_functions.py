@@ -43,6 +43,9 @@ def name_of(function: Callable[..., Any]) -> str:
 def short_name(name: str) -> str:
     """What people call a task: its function's own name, or all of a name they have given it."""
     module, colon, qualname = name.partition(":")
+    if qualname.startswith(":"):
+        # The path of a function in Rust.
+        return name.rpartition("::")[2]
     is_of_function = colon and module.replace(".", "_").isidentifier()
     return qualname.rpartition(".")[2] if is_of_function else name
 

@@ -28,12 +28,16 @@ class Future(Generic[T]):
     It can be awaited.
     """
 
-    __slots__ = ("__weakref__", "_client", "_handle", "_recipe", "name")
+    __slots__ = ("__weakref__", "_client", "_handle", "_plain", "_recipe", "name")
 
-    def __init__(self, client: Client, handle: Handle, name: str, recipe: Recipe | None = None) -> None:
+    def __init__(
+        self, client: Client, handle: Handle, name: str, recipe: Recipe | None = None, plain: bool = False
+    ) -> None:
         self._client = client
         self._handle = handle
         self._recipe = recipe
+        # Whether functions of every language can read the result.
+        self._plain = plain
         self.name = name
 
     @property

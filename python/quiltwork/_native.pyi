@@ -3,6 +3,7 @@ from typing import Any, final
 
 from quiltwork._cluster import WorkerRow
 from quiltwork._pickled import Pickled
+from quiltwork._plain import Written
 from quiltwork._run import Raised
 from quiltwork.train._settings import Training
 from quiltwork.train._step import PackedUpdate
@@ -23,6 +24,7 @@ __all__ = [
     "current_task",
     "keep_freed_memory",
     "lend",
+    "pack",
     "serve",
     "train_by_tasks",
     "train_here",
@@ -33,6 +35,11 @@ __version__: str
 @final
 class Payload:
     def open(self) -> tuple[Payload, list[Payload]]: ...
+    @property
+    def pickled(self) -> bool: ...
+    @property
+    def form(self) -> str: ...
+    def unpack(self) -> Any: ...
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
@@ -76,6 +83,7 @@ class Options:
         slots: int = 1,
         memory: int | str | None = None,
         resources: Sequence[tuple[str, int]] = ...,
+        plain: bool = False,
         workers: Sequence[int] = ...,
         timeout: float | None = None,
     ) -> Options: ...
@@ -89,6 +97,7 @@ class Session:
         slots: int,
         memory_limit: int | str | None,
         nodes: int,
+        programs: Sequence[tuple[str, int]],
         lines: Lines,
     ) -> Session: ...
     @staticmethod
@@ -101,6 +110,13 @@ class Session:
         pickle: bytes,
         buffers: Sequence[memoryview],
         inputs: Sequence[Handle],
+        options: Options | None,
+        name: str | None,
+    ) -> Handle: ...
+    def call(
+        self,
+        function: str,
+        arguments: Sequence[Handle | Sequence[Handle] | Written],
         options: Options | None,
         name: str | None,
     ) -> Handle: ...
@@ -158,5 +174,8 @@ def train_here(training: Training, step: Callable[[list[Payload], _Told], Packed
 def current_task() -> TaskContext | None: ...
 def keep_freed_memory() -> None: ...
 def lend() -> Lent: ...
-def serve(execute: Callable[[str, Sequence[Payload]], Pickled | Raised]) -> None: ...
+def pack(thing: object) -> bytes: ...
+def serve(
+    execute: Callable[[str, Sequence[Payload | list[Payload]], bool], Pickled | Written | Raised],
+) -> None: ...
 def copied_bytes() -> int: ...

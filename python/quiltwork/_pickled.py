@@ -61,12 +61,20 @@ def _dump_by_value(thing: object, beside: Callable[[pickle.PickleBuffer], bool],
 
 def load(payload: Payload) -> Any:
     """The object. Its large arrays are views of the payload: not copied, and read-only."""
+    if not payload.pickled:
+        from quiltwork import _plain
+
+        return _plain.read(payload)
     pickled, buffers = payload.open()
     return pickle.loads(pickled, buffers=buffers)
 
 
 def load_to_write(payload: Payload) -> Any:
     """The object, with large arrays of its own that may be written to."""
+    if not payload.pickled:
+        import copy
+
+        return copy.deepcopy(load(payload)) if payload.form == "array" else load(payload)
     pickled, buffers = payload.open()
     return pickle.loads(pickled, buffers=map(bytearray, buffers))
 

@@ -6,18 +6,19 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from quiltwork._calls import Function
 from quiltwork._nested import futures_in
 from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
     from quiltwork import _native
+    from quiltwork._calls import Function
     from quiltwork._future import Future
     from quiltwork._pickled import Pickled
     from quiltwork._raised import Needed
+    from quiltwork._rust import RustFunction
 
 # Larger calls are not kept: a future is to cost little.
-_KEPT = 16 * 1024
+KEPT = 16 * 1024
 
 _NOTHING: tuple[()] = ()
 
@@ -25,7 +26,34 @@ _NOTHING: tuple[()] = ()
 class Recipe:
     """A call as it was sent, until it is known that it has ended well. It keeps no input alive."""
 
-    __slots__ = ("buffers", "function", "inputs", "options", "pickle", "places")
+    __slots__ = ("function", "inputs", "options", "places")
+
+    function: Function[Any] | RustFunction
+    inputs: list[weakref.ref[Future[Any]]] | tuple[()]
+    options: _native.Options | None
+    places: dict[str | None, int | str] | None
+
+    def parameter_of(self, needed: Needed) -> str | None:
+        """Which argument came from the task that failed, if one did."""
+        place = (self.places or {}).get(needed.origin_id)
+        return None if place is None else self.function.parameter(place)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its arguments are still known."""
+        raise NotImplementedError
+
+    def submit(self, session: _native.Session, inputs: list[_native.Handle], name: str | None) -> _native.Handle:
+        """Sends it, with inputs in the order of its own."""
+        raise NotImplementedError
+
+
+class PickledCall(Recipe):
+    """A call of a function in Python."""
+
+    __slots__ = ("buffers", "pickle")
+
+    function: Function[Any]
 
     def __init__(
         self,
@@ -39,20 +67,25 @@ class Recipe:
         pickle, buffers = pickled
         size = len(pickle) + sum(buffer.nbytes for buffer in buffers) if buffers else len(pickle)
         self.function = function
-        self.pickle = pickle if size <= _KEPT else None
+        self.pickle = pickle if size <= KEPT else None
         # There are many of these: what is empty is shared.
         self.buffers = buffers or _NOTHING
         self.inputs = [weakref.ref(future) for future in inputs] if inputs else _NOTHING
         self.options = options
-        self.places = dict(_places(args, kwargs)) if inputs else None
+        self.places = dict(places(args, kwargs)) if inputs else None
 
-    def parameter_of(self, needed: Needed) -> str | None:
-        """Which argument came from the task that failed, if one did."""
-        place = (self.places or {}).get(needed.origin_id)
-        return None if place is None else self.function.parameter(place)
+    @property
+    def is_kept(self) -> bool:
+        return self.pickle is not None
+
+    def submit(self, session: _native.Session, inputs: list[_native.Handle], name: str | None) -> _native.Handle:
+        assert self.pickle is not None
+        if self.function.handle is not None:
+            inputs.append(self.function.handle)
+        return session.submit(self.function.name, self.pickle, self.buffers, inputs, self.options, name)
 
 
-def _places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str | None, int | str]]:
+def places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str | None, int | str]]:
     """The ids of the tasks that arguments come from, and where these stand."""
     arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     for place, argument in arguments:
@@ -64,14 +97,11 @@ def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:
     """Submits those that have failed again, after their inputs that have."""
     for future in _in_order(futures):
         recipe = future._recipe
-        if recipe is None or recipe.pickle is None:
+        if recipe is None or not recipe.is_kept:
             raise _cannot(future, "its arguments are too large to be kept here", "`put` large arguments first")
         inputs = [one._handle for one in _inputs(future)]
-        if recipe.function.handle is not None:
-            inputs.append(recipe.function.handle)
-        function, options = recipe.function, recipe.options
-        name = None if future.name == function.short_name else future.name
-        future._handle = session.submit(function.name, recipe.pickle, recipe.buffers, inputs, options, name)
+        name = None if future.name == recipe.function.short_name else future.name
+        future._handle = recipe.submit(session, inputs, name)
 
 
 def _in_order(futures: Iterable[Future[Any]]) -> list[Future[Any]]:

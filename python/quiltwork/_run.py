@@ -5,16 +5,17 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from quiltwork import _functions
-from quiltwork._pickled import Pickled, dump, load_call
+from quiltwork import _functions, _plain
+from quiltwork._pickled import Pickled, dump, load, load_call
 from quiltwork._printing import end_task
 from quiltwork._several import several
 from quiltwork.errors import CannotTravel
 
 if TYPE_CHECKING:
     from quiltwork._native import Payload
+    from quiltwork._plain import Written
 
 # Function, arguments, and how many results it makes if it makes several.
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], int | None]
@@ -32,8 +33,8 @@ _MESSAGE_LIMIT = 4 * 1024
 _OURS = {__name__, "quiltwork.train._rounds", "quiltwork.train._step"}
 
 
-def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
-    """Runs one task. Never raises what the task raises."""
+def execute(name: str, payloads: Sequence[Payload | list[Payload]], plain: bool) -> Pickled | Written | Raised:
+    """Runs one task; with `plain` its result is for every language. Never raises what the task raises."""
     try:
         function, args, kwargs, outputs = _called(name, payloads)
         result = function(*args, **kwargs)
@@ -44,16 +45,22 @@ def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
     finally:
         end_task()
     try:
-        return dump(result)
+        return _plain.write(result) if plain else dump(result)
     except Exception as error:
-        refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, cannot be pickled: {error}")
-        refusal.hint = "return plain data, and make what cannot be pickled where it is used"
+        problem = "cannot travel to another language" if plain else "cannot be pickled"
+        refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, {problem}: {error}")
+        refusal.hint = "return plain data, and make what cannot travel where it is used"
         return _describe(refusal)
 
 
-def _called(name: str, payloads: Sequence[Payload]) -> Call:
-    call, *inputs = payloads
-    function, args, kwargs, outputs = load_call(call, inputs)
+def _called(name: str, payloads: Sequence[Payload | list[Payload]]) -> Call:
+    first = payloads[0] if payloads else None
+    if first is None or isinstance(first, list) or not first.pickled:
+        # A call from another language.
+        given = [list(map(load, part)) if isinstance(part, list) else load(part) for part in payloads]
+        return _imported(name), tuple(given), {}, None
+    inputs = cast("Sequence[Payload]", payloads[1:])
+    function, args, kwargs, outputs = load_call(first, inputs)
     if function is None:
         function = _imported(name)
     elif isinstance(function, _functions.Reference):

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Mapping
 
 # What a worker runs. Before anything is imported, modules are looked for where this process finds them, and not in
 # the folder it happens to be in.
 _BEGINNING = "import sys; sys.path[:] = sys.argv[2:]; from quiltwork.worker import main; main(sys.argv[1])"
+
+
+# Other programs: how many workers run each, or as many as there are of Python's.
+Programs = Mapping[str | os.PathLike[str], int] | Iterable[str | os.PathLike[str]]
+
+
+def program_workers(programs: Programs, workers: int | None) -> list[tuple[str, int]]:
+    """The programs with the numbers of their workers."""
+    if isinstance(programs, (str, os.PathLike)):
+        raise TypeError("programs is a list of paths, or a dict with the number of workers of each")
+    if isinstance(programs, Mapping):
+        return [(os.fspath(program), count) for program, count in programs.items()]
+    count = len(os.sched_getaffinity(0)) if workers is None else workers
+    return [(os.fspath(program), count) for program in programs]
 
 
 def worker_command(slots: int) -> list[str]:

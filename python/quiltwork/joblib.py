@@ -48,7 +48,7 @@ class QuiltworkBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
         """Says how many calls run at a time."""
         self.parallel = parallel
         client, jobs = self._cluster(), self.effective_n_jobs(n_jobs)
-        self._executor = client.executor(jobs if jobs < client.slots() else None, **self.backend_kwargs)
+        self._executor = client.executor(jobs if jobs < _slots(client) else None, **self.backend_kwargs)
         self._least = float("inf") if max_nbytes is None else max_nbytes
         return jobs
 
@@ -56,7 +56,7 @@ class QuiltworkBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
         """As many as the workers have slots, or as many as were asked for if that is less."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        slots = self._cluster().slots()
+        slots = _slots(self._cluster())
         if n_jobs is None:
             return slots
         return min(n_jobs, slots) if n_jobs > 0 else max(1, slots + 1 + n_jobs)
@@ -102,6 +102,11 @@ class QuiltworkBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
         if self._client is None:
             self._client = current_client()
         return self._client
+
+
+def _slots(client: Client) -> int:
+    """How many calls all workers for Python together run at a time."""
+    return sum(worker.slots for worker in client.workers() if worker.python)
 
 
 register_parallel_backend("quiltwork", QuiltworkBackend)

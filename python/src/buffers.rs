@@ -4,28 +4,61 @@ use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
+use quiltwork::bindings::{Encoding, Opaque};
 use std::ffi::c_int;
 use std::ptr::NonNull;
 
 /// Bytes of the engine as Python sees them: read-only, and alive as long as something looks at them.
 #[pyclass(frozen, module = "quiltwork._native")]
-pub(crate) struct Payload(pub(crate) Bytes);
+pub(crate) struct Payload {
+    encoding: Encoding,
+    bytes: Bytes,
+}
+
+impl Payload {
+    /// A value as it travels.
+    pub(crate) fn new(Opaque { encoding, bytes }: Opaque) -> Self {
+        Self { encoding, bytes }
+    }
+
+    /// Bytes that mean something only to who put them there.
+    pub(crate) fn part(bytes: Bytes) -> Self {
+        Self { encoding: Encoding::Raw, bytes }
+    }
+}
 
 #[pymethods]
 impl Payload {
     /// The pickle, and the buffers that stand beside it.
     fn open(&self) -> PyResult<(Self, Vec<Self>)> {
-        let (pickle, buffers) = crate::layout::open(&self.0)?;
-        Ok((Self(pickle), buffers.into_iter().map(Self).collect()))
+        let (pickle, buffers) = crate::layout::open(&self.bytes)?;
+        Ok((Self::part(pickle), buffers.into_iter().map(Self::part).collect()))
+    }
+
+    /// Whether it is a pickle, with what belongs to it.
+    #[getter]
+    fn pickled(&self) -> bool {
+        self.encoding == Encoding::Pickle
+    }
+
+    /// In which form it is.
+    #[getter]
+    fn form(&self) -> &'static str {
+        crate::forms::name_of(self.encoding)
+    }
+
+    /// The object, of plain data.
+    fn unpack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        crate::plain::unpack(py, &self.bytes)
     }
 
     fn __len__(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     #[expect(unsafe_code, reason = "the buffer protocol hands out a pointer")]
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
-        let bytes = &slf.get().0;
+        let bytes = &slf.get().bytes;
         let length = isize::try_from(bytes.len())?;
         let start = bytes.as_ptr().cast_mut().cast();
         // SAFETY: Python gives a `view` to be filled in. The bytes never change, are said to be read-only, and live as

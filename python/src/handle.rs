@@ -51,7 +51,7 @@ impl Handle {
     /// Waits for the value and brings it here; none when the time is over.
     fn fetch(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Payload>> {
         let fetched = wait(py, self.inner()?.into_future(), deadline(timeout)?)?;
-        fetched.map(|value| value.map(|value| Payload(value.bytes)).map_err(|error| raised(py, &error))).transpose()
+        fetched.map(|value| value.map(Payload::new).map_err(|error| raised(py, &error))).transpose()
     }
 
     /// Why there will be no value, if that is known: an exception, not raised.

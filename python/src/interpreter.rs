@@ -2,18 +2,19 @@
 //! is cancelled it has interrupted.
 use crate::buffers::{Payload, borrow};
 use crate::errors::raised;
+use crate::forms;
 use crate::interrupts::{Interrupts, interrupted};
 use crate::layout::pieces;
 use pyo3::prelude::*;
 use quiltwork::TaskContext;
 use quiltwork::bindings::bytes::Bytes;
-use quiltwork::bindings::{Arguments, AttemptId, Encoding, Executor, Given, Product, TaskError, run_own};
+use quiltwork::bindings::{Arguments, AttemptId, Encoding, Executor, Given, Opaque, Product, TaskError};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Builder;
 
-/// In a process that was started as a worker: runs tasks until the cluster ends. `execute(function, payloads)` runs one and
-/// returns its pickled result with its buffers, or how it failed.
+/// In a process that was started as a worker: runs tasks until the cluster ends. `execute(function, payloads, plain)` runs one
+/// and returns its result, pickled with its buffers or as every language reads it, or how it failed.
 #[pyfunction]
 pub(crate) fn serve(py: Python<'_>, execute: Py<PyAny>) -> PyResult<()> {
     let interrupts = Arc::new(Interrupts::default());
@@ -54,16 +55,16 @@ impl Interrupter {
 enum Returned<'py> {
     /// A pickle and its buffers.
     Made(Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>),
+    /// What every language reads.
+    Plain(String, Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>),
     /// What was raised: its text, its type's name, where it was raised, and all of it pickled.
     Raised(String, String, Option<String>, Vec<u8>),
 }
 
 impl Executor for Interpreter {
     fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError> {
-        if let Some(made) = run_own(function, arguments) {
-            return made;
-        }
-        let payloads = arguments.rest().map(payload).collect::<Result<Vec<_>, _>>()?;
+        let plain = arguments.wants_plain();
+        let given = arguments.rest().map(given).collect::<Result<Vec<_>, _>>()?;
         let task = TaskContext::current().expect("functions are run for attempts only");
         Python::attach(|py| {
             let call = || {
@@ -71,12 +72,15 @@ impl Executor for Interpreter {
                 if task.is_cancelled() {
                     return Err(PyErr::from_value(interrupted(py)?.call0()?));
                 }
-                self.execute.bind(py).call1((function, payloads))
+                self.execute.bind(py).call1((function, given, plain))
             };
             let returned = self.interrupts.during(py, task.attempt(), call);
             match returned.and_then(|returned| returned.extract()) {
                 Ok(Returned::Made(pickle, buffers)) => {
                     product(&pickle, &buffers).map_err(|error| TaskError::Unencodable(error.to_string()))
+                }
+                Ok(Returned::Plain(form, first, rest)) => {
+                    forms::product(&(form, first, rest)).map_err(|error| TaskError::Unencodable(error.to_string()))
                 }
                 Ok(Returned::Raised(message, type_name, location, original)) => {
                     Err(TaskError::Raised { message, type_name, location, original })
@@ -98,15 +102,22 @@ impl Executor for Interpreter {
     }
 }
 
-fn payload(given: Given) -> Result<Payload, TaskError> {
-    match given {
-        Given::One((Encoding::Pickle, bytes)) => Ok(Payload(bytes)),
-        _ => Err(TaskError::Argument {
-            parameter: "input",
-            number: 1,
-            expected: "pickled value",
-            reason: "another task made it, in another language".to_owned(),
-        }),
+/// What the package is given for one argument.
+#[derive(IntoPyObject)]
+enum Passed {
+    One(Payload),
+    Many(Vec<Payload>),
+}
+
+fn given(argument: Given) -> Result<Passed, TaskError> {
+    let payload = |(encoding, bytes)| Payload::new(Opaque { encoding, bytes });
+    match argument {
+        Given::One(value) => Ok(Passed::One(payload(value))),
+        Given::List(values) => Ok(Passed::Many(values.into_iter().map(payload).collect())),
+        Given::Reader(_) | Given::Readers(_) => {
+            let reason = "it is to be read piece by piece, which functions in Python do not".to_owned();
+            Err(TaskError::Argument { parameter: "input", number: 1, expected: "value", reason })
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //!   Client ─▶ Session ─▶ quiltwork::Client         python -m quiltwork.worker
 //!   Future ─▶ Handle  ─▶ quiltwork::Handle         serve ─▶ quiltwork-worker ─▶ Interpreter ─▶ quiltwork._run
 //! ```
-//! Values are pickles with their large buffers beside them (`layout`). No thread of the engine ever waits for the
+//! Values are pickles with their large buffers beside them (`layout`), or what every language reads (`forms`, `plain`). No thread of the engine ever waits for the
 //! interpreter's lock: what it has to tell Python, it leaves in a list that a thread of Python's takes (`notices`).
 
 mod allocator;
@@ -14,6 +14,7 @@ mod buffers;
 mod completed;
 mod context;
 mod errors;
+mod forms;
 mod handle;
 mod interpreter;
 mod interrupts;
@@ -22,6 +23,7 @@ mod lines;
 mod model;
 mod notices;
 mod options;
+mod plain;
 mod resident;
 mod session;
 mod strategy;
@@ -54,6 +56,8 @@ mod _native {
     use super::notices::Notices;
     #[pymodule_export]
     use super::options::Options;
+    #[pymodule_export]
+    use super::plain::pack;
     #[pymodule_export]
     use super::session::Session;
     #[pymodule_export]

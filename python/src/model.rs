@@ -60,6 +60,6 @@ impl Model {
     /// The leaves of these parameters; none if they are not a model's.
     pub(crate) fn payloads(&self, parameters: &Parameters) -> Vec<Payload> {
         let tensors = self.leaves.iter().filter_map(|leaf| parameters.get(&leaf.name));
-        tensors.map(|tensor| Payload(bytes_of(&tensor.to_blob()))).collect()
+        tensors.map(|tensor| Payload::part(bytes_of(&tensor.to_blob()))).collect()
     }
 }

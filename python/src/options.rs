@@ -14,6 +14,7 @@ pub(crate) struct Options {
     slots: u32,
     memory: Option<u64>,
     resources: Vec<(String, u64)>,
+    plain: bool,
     /// One of them is to run it; none for any.
     workers: Vec<WorkerId>,
     time_limit: Option<Duration>,
@@ -43,7 +44,7 @@ impl Amount {
 impl Options {
     #[new]
     #[pyo3(signature = (
-        *, retries=0, priority=0, slots=1, memory=None, resources=Vec::new(), workers=Vec::new(), timeout=None
+        *, retries=0, priority=0, slots=1, memory=None, resources=Vec::new(), plain=false, workers=Vec::new(), timeout=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option by name")]
     fn new(
@@ -53,13 +54,14 @@ impl Options {
         slots: u32,
         memory: Option<Amount>,
         resources: Vec<(String, u64)>,
+        plain: bool,
         workers: Vec<u32>,
         timeout: Option<f64>,
     ) -> PyResult<Self> {
         let memory = memory.map(|memory| memory.in_bytes(py)).transpose()?;
         let workers = workers.into_iter().map(WorkerId).collect();
         let time_limit = timeout.map(time_limit).transpose()?;
-        Ok(Self { retries, priority, slots, memory, resources, workers, time_limit })
+        Ok(Self { retries, priority, slots, memory, resources, plain, workers, time_limit })
     }
 }
 
@@ -73,6 +75,9 @@ impl Options {
             1 => call,
             slots => call.slots(slots),
         };
+        if self.plain {
+            call = call.plain();
+        }
         if let Some(memory) = self.memory {
             call = call.memory(memory);
         }

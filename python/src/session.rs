@@ -1,6 +1,7 @@
 //! A client's link to its cluster, and the cluster itself if this process has started it.
 use crate::buffers::{Payload, borrow};
 use crate::errors::raised;
+use crate::forms::{self, Plain};
 use crate::handle::Handle;
 use crate::layout::pieces;
 use crate::lines::Lines;
@@ -12,7 +13,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy, write_log_if_asked};
-use quiltwork::{Client, LocalCluster, WorkerLog};
+use quiltwork::{Client, LocalCluster, TaskCall, WorkerLog};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A link to a cluster. Closing it ends the cluster if it was started here.
@@ -30,7 +32,7 @@ type Buffers<'py> = Vec<Bound<'py, PyAny>>;
 
 #[pymethods]
 impl Session {
-    /// Starts a cluster on this machine, whose workers are what `command` starts.
+    /// Starts a cluster on this machine, whose workers are what `command` starts, and so many of other programs.
     #[staticmethod]
     fn start(
         py: Python<'_>,
@@ -39,6 +41,7 @@ impl Session {
         slots: usize,
         memory_limit: Option<Amount>,
         nodes: usize,
+        programs: Vec<(PathBuf, usize)>,
         lines: &Bound<'_, Lines>,
     ) -> PyResult<Self> {
         write_log_if_asked();
@@ -47,6 +50,9 @@ impl Session {
         builder = builder.nodes(nodes).log(WorkerLog::Lines(lines.get().sink()?));
         if let Some(workers) = workers {
             builder = builder.workers(workers);
+        }
+        for (program, workers) in programs {
+            builder = builder.workers_of(program, workers);
         }
         if let Some(limit) = memory_limit {
             builder = builder.memory_limit(limit.in_bytes(py)?);
@@ -87,15 +93,23 @@ impl Session {
         for input in &inputs {
             arguments.push(input.inner()?.into_argument());
         }
-        let call = call(function, arguments);
-        let call = match options {
-            Some(options) => options.of(call),
-            None => call,
-        };
-        let call = match name {
-            Some(name) => call.named(name),
-            None => call,
-        };
+        let call = described(call(function, arguments), options.as_deref(), name);
+        Ok(Handle::new(py.detach(|| client.submit(call))))
+    }
+
+    /// Submits a call of a function in another language, whose result shall be plain: its arguments are literals and
+    /// tasks; and what people call it, if not by the function.
+    fn call(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        arguments: Vec<Passed<'_>>,
+        options: Option<PyRef<'_, Options>>,
+        name: Option<String>,
+    ) -> PyResult<Handle> {
+        let client = self.client()?;
+        let arguments = arguments.iter().map(Passed::argument).collect::<PyResult<_>>()?;
+        let call = described(call(function, arguments).plain(), options.as_deref(), name);
         Ok(Handle::new(py.detach(|| client.submit(call))))
     }
 
@@ -118,7 +132,7 @@ impl Session {
         let deadline = crate::waiting::deadline(timeout)?;
         let handles = handles.iter().map(|handle| handle.inner().cloned()).collect::<PyResult<Vec<_>>>()?;
         let gathered = wait(py, client.gather(handles), deadline)?;
-        let payloads = |values: Vec<Opaque>| values.into_iter().map(|value| Payload(value.bytes)).collect();
+        let payloads = |values: Vec<Opaque>| values.into_iter().map(Payload::new).collect();
         gathered.map(|values| values.map(payloads).map_err(|error| raised(py, &error))).transpose()
     }
 
@@ -185,10 +199,45 @@ impl Session {
     }
 }
 
+/// The call with these options, and what people call it, if not by its function.
+fn described(call: TaskCall<Opaque>, options: Option<&Options>, name: Option<String>) -> TaskCall<Opaque> {
+    let call = match options {
+        Some(options) => options.of(call),
+        None => call,
+    };
+    match name {
+        Some(name) => call.named(name),
+        None => call,
+    }
+}
+
 fn not_ours() -> PyErr {
     PyRuntimeError::new_err(
         "this client has not started the cluster it uses\n  hint: ask the client that did, or that is closed now",
     )
+}
+
+/// What a function of another language is given for one parameter.
+#[derive(FromPyObject)]
+enum Passed<'py> {
+    /// The result of a task.
+    Result(PyRef<'py, Handle>),
+    /// Those of many, as a list.
+    Results(Vec<PyRef<'py, Handle>>),
+    Literal(Plain<'py>),
+}
+
+impl Passed<'_> {
+    fn argument(&self) -> PyResult<Argument> {
+        Ok(match self {
+            Self::Result(handle) => handle.inner()?.into_argument(),
+            Self::Results(handles) => {
+                let handles = handles.iter().map(|handle| handle.inner().cloned()).collect::<PyResult<Vec<_>>>()?;
+                IntoArgument::<Vec<Opaque>>::into_argument(handles)
+            }
+            Self::Literal(plain) => forms::joined(plain)?.into_argument(),
+        })
+    }
 }
 
 /// A pickle and its buffers as one value.

@@ -174,7 +174,7 @@ fn tell(model: &Model, assignment: &Assignment) -> Told {
 
 fn unpickled(py: Python<'_>, value: Opaque) -> PyResult<Bound<'_, PyAny>> {
     static LOAD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    LOAD.import(py, "quiltwork._pickled", "load")?.call1((Payload(value.bytes),))
+    LOAD.import(py, "quiltwork._pickled", "load")?.call1((Payload::new(value),))
 }
 
 fn unpack(model: &Model, packed: &Bound<'_, PyAny>) -> PyResult<Update> {

@@ -4,6 +4,7 @@ use crate::client::Reference;
 use crate::graph::{Value, ValueKey};
 use bytes::Bytes;
 use quiltwork_protocol::codec::{self, CodecError};
+use quiltwork_protocol::encode_plain;
 use quiltwork_types::Encoding;
 use quiltwork_worker::ValueReader;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 ///
 /// The encoding is compact and does not describe itself: a type must read back exactly what it writes. Serde's
 /// attributes `flatten`, `tag`, `untagged`, `skip_serializing_if` and their like break that, and so do types that hold
-/// any JSON. Such a value can travel as a `String`.
+/// any JSON. Such a value can travel as a `String`, or as plain data ([`TaskCall::plain`](crate::TaskCall::plain)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between processes",
     label = "not a portable type",
@@ -29,6 +30,14 @@ pub trait Portable: Sized + Send + 'static {
     fn to_argument(&self) -> Argument {
         Argument::literal(self)
     }
+    /// As functions of every language read it.
+    #[doc(hidden)]
+    fn to_plain(&self) -> Result<Encoded, CodecError> {
+        self.to_encoded()
+    }
+    /// Whether its own encoding is read by Rust alone.
+    #[doc(hidden)]
+    const OF_RUST: bool = false;
     #[doc(hidden)]
     fn from_encoded(value: &Encoded) -> Result<Self, CodecError>;
     /// From the results of many tasks, each encoded by itself.
@@ -59,6 +68,12 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {
     fn to_encoded(&self) -> Result<Encoded, CodecError> {
         Ok((codec::encoding_of::<T>(), codec::encode_value(self)?.into()))
     }
+
+    fn to_plain(&self) -> Result<Encoded, CodecError> {
+        Ok((Encoding::MessagePack, encode_plain(self)?.into()))
+    }
+
+    const OF_RUST: bool = true;
 
     fn from_encoded((encoding, bytes): &Encoded) -> Result<Self, CodecError> {
         codec::decode_value(*encoding, bytes)
@@ -127,7 +142,7 @@ pub(crate) enum Source {
 }
 
 impl Argument {
-    fn literal<T: Portable>(value: &T) -> Self {
+    pub(crate) fn literal<T: Portable>(value: &T) -> Self {
         Self(match value.to_encoded() {
             Ok((encoding, bytes)) => Form::Literal(encoding, bytes),
             Err(error) => Form::Unencodable(error.to_string()),

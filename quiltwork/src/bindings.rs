@@ -2,20 +2,19 @@
 //! functions of that language. No part of the public interface, free to change with the bindings.
 use crate::argument::{Encoded, Portable};
 use crate::blob::Blob;
-use crate::call::{NamedArgument, TaskCall};
-use crate::client::{Client, Handle, copies};
+use crate::call::{NamedArgument, TaskCall, interned};
+use crate::client::{Client, Handle};
 use crate::error::{Error, Problem, Result};
 use crate::init;
 use bytes::Bytes;
 use quiltwork_protocol::codec::CodecError;
 use quiltwork_types::{ActorName, TaskId};
-use std::collections::HashSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 pub use crate::argument::{Argument, IntoArgument};
 pub use crate::size::ByteSize;
 pub use bytes;
+pub use quiltwork_protocol::PLAIN_DEPTH;
 pub use quiltwork_types::{ActorOptions, AttemptId, Encoding};
 pub use quiltwork_worker::Argument as Given;
 pub use quiltwork_worker::{
@@ -99,17 +98,6 @@ pub fn kill(actor: &Handle<Opaque>) {
     actor.cancel();
 }
 
-fn interned(name: &str) -> &'static str {
-    static NAMES: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.get(name) {
-        return known;
-    }
-    let name: &'static str = Box::leak(name.into());
-    names.insert(name);
-    name
-}
-
 /// A blob of these bytes, which are not copied.
 #[must_use]
 pub const fn blob_of(bytes: Bytes) -> Blob {
@@ -132,11 +120,6 @@ pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
 /// it is not set. Only the first call counts.
 pub fn write_log_if_asked() {
     init::write_log_if_asked();
-}
-
-/// Runs a task of the engine's own, which workers of every language must know; none if the function is another one.
-pub fn run_own(function: &str, arguments: &mut Arguments) -> Option<Result<Product, TaskError>> {
-    (function == copies::FETCH_HERE).then(|| copies::fetch_here(arguments).map(Product::Whole))
 }
 
 /// In a process that a cluster has started as a worker: runs tasks by `executor` until the cluster ends.

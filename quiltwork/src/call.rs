@@ -4,9 +4,10 @@ use crate::error::{Error, Problem};
 use crate::size::ByteSize;
 use quiltwork_protocol::client_to_master::TaskOptions;
 use quiltwork_types::{ActorOptions, NamedResource, NodeId, TaskRole, WorkerId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The most workers a task can be bound to: their numbers travel with it.
@@ -35,8 +36,9 @@ pub(crate) struct Call {
 }
 
 /// An argument with the parameter it is for.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
-pub(crate) struct NamedArgument {
+pub struct NamedArgument {
     pub(crate) parameter: &'static str,
     pub(crate) form: Form,
 }
@@ -50,21 +52,24 @@ impl Call {
 
 impl<T> TaskCall<T> {
     pub(crate) fn new<const N: usize>(function: &'static str, arguments: [(&'static str, Argument); N]) -> Self {
-        let mut fault = None;
-        let named = arguments.into_iter().map(|(parameter, Argument(form))| {
-            if let Form::Unencodable(reason) = &form {
-                fault.get_or_insert_with(|| Box::new(unencodable(function, parameter, reason)));
-            }
-            NamedArgument { parameter, form }
+        let named = arguments.into_iter().map(|(parameter, Argument(form))| NamedArgument { parameter, form });
+        Self::by_name(function, named.collect())
+    }
+
+    /// A call of a function by its name.
+    pub(crate) fn by_name(function: &'static str, arguments: Vec<NamedArgument>) -> Self {
+        let fault = arguments.iter().find_map(|argument| match &argument.form {
+            Form::Unencodable(reason) => Some(Box::new(unencodable(function, argument.parameter, reason))),
+            _ => None,
         });
-        let call = Call { function, arguments: named.collect(), options: TaskOptions::default(), actor: None };
+        let call = Call { function, arguments, options: TaskOptions::default(), actor: None };
         Self { call, fault, makes: PhantomData }
     }
 
-    /// A call whose arguments are known to be encoded.
-    pub(crate) fn by_name(function: &'static str, arguments: Vec<NamedArgument>) -> Self {
-        let call = Call { function, arguments, options: TaskOptions::default(), actor: None };
-        Self { call, fault: None, makes: PhantomData }
+    /// The call, unless something else is wrong with it already, with something wrong.
+    pub(crate) fn refused(mut self, error: Error) -> Self {
+        self.refuse(error);
+        self
     }
 
     /// The same as a call of an actor: it runs where that lives.
@@ -195,6 +200,17 @@ impl<T> TaskCall<T> {
         self
     }
 
+    /// Has its result made as plain data (MessagePack), which functions of every language read, and not for Rust alone.
+    ///
+    /// Results that functions in Python take need this, but within a graph, where it goes without saying. It is somewhat
+    /// larger and slower to read, and describes itself: results that the usual encoding cannot carry may travel so, and
+    /// arguments if they are brought by [`Client::put_plain`](crate::Client::put_plain).
+    /// [`Blob`](crate::Blob)s and [`Array`](crate::Array)s are plain anyway.
+    pub fn plain(mut self) -> Self {
+        self.call.options.plain = true;
+        self
+    }
+
     /// The call, unless something is wrong with it.
     pub(crate) fn into_call(self) -> Result<Call, Box<Error>> {
         match self.fault {
@@ -220,6 +236,18 @@ impl<T> TaskCall<T> {
             })
         });
     }
+}
+
+/// A name that is not part of the program, kept for the life of the process.
+pub(crate) fn interned(name: &str) -> &'static str {
+    static NAMES: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.into());
+    names.insert(name);
+    name
 }
 
 fn unencodable(function: &str, parameter: &str, reason: &str) -> Error {

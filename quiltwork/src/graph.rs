@@ -2,6 +2,7 @@
 use crate::argument::Source;
 use crate::call::{Call, TaskCall};
 use crate::error::{Error, Problem};
+use quiltwork_types::is_python;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,6 +69,8 @@ impl Graph {
             Ok(call) => {
                 if let Some(fault) = self.foreign_argument(&call) {
                     self.fault.get_or_insert(fault);
+                } else if is_python(call.function) {
+                    self.make_plain(&call);
                 }
                 self.calls.push(call);
             }
@@ -99,6 +102,15 @@ impl Graph {
             return Err(foreign("an output of this run"));
         }
         Ok(self.calls)
+    }
+
+    /// Has all results of this graph that the call takes made so that every language can read them.
+    fn make_plain(&mut self, call: &Call) {
+        for source in call.arguments.iter().flat_map(|argument| argument.form.sources()) {
+            if let Source::Value(key) = source {
+                self.calls[key.index as usize].options.plain = true;
+            }
+        }
     }
 
     fn foreign_argument(&self, call: &Call) -> Option<Box<Error>> {

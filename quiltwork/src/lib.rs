@@ -39,7 +39,8 @@
 //! | to know where a task runs, or tell how far it is | [`TaskContext`] |
 //! | tasks that submit tasks | [`Client::current`] |
 //! | state that lives in a worker and is called | [`#[quiltwork::actor]`](macro@actor), [`Actor`], [`Client::actor`] |
-//! | to pass large arrays without copying them | [`Blob`] |
+//! | to pass large arrays without copying them | [`Blob`], [`Array`] |
+//! | to call functions in Python | [`python`], [`LocalClusterBuilder::python_workers`] |
 //! | one value for many tasks | [`Client::put`], [`Client::scatter`], [`Client::broadcast`] |
 //! | a value that survives the loss of machines | [`Handle::replicate`] |
 //! | a task on a certain worker | [`TaskCall::on_worker`], [`Client::workers`], [`Client::who_has`] |
@@ -81,6 +82,7 @@ extern crate self as quiltwork;
 
 mod actor;
 mod argument;
+mod array;
 #[doc(hidden)]
 pub mod bindings;
 mod blob;
@@ -95,6 +97,7 @@ mod graph;
 mod init;
 mod local;
 pub mod prelude;
+mod python;
 mod size;
 pub mod train;
 
@@ -106,6 +109,7 @@ pub mod __private;
 pub use actor::Callee;
 pub use actor::{Actor, ActorType, Actors, Creation};
 pub use argument::{IntoArgument, Portable};
+pub use array::{Array, ArrayItem};
 pub use blob::{Blob, BlobItem};
 pub use blob_reader::{BlobReader, BlobReaders};
 pub use call::TaskCall;
@@ -116,6 +120,7 @@ pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
 pub use graph::{Graph, Value};
 pub use init::init;
 pub use local::{LineSink, LocalCluster, LocalClusterBuilder, WorkerLog};
+pub use python::{PythonArgument, PythonArguments, PythonFunction, python};
 pub use quiltwork_macros::{actor, main, pipeline, task};
 pub use quiltwork_types::{
     AttemptId, Chapter, FailureKind, JobId, NamedResource, NodeId, Resources, StoryEntry, TaskFailure, TaskId,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 pub use crate::actor::{Method, Resident, Run, job};
-pub use crate::data::{Givens, PipelineEntry};
+pub use crate::data::{Givens, PipelineEntry, make_piece};
 pub use inventory;
 use quiltwork_worker::Argument as Encoded;
 pub use quiltwork_worker::{
@@ -47,12 +47,13 @@ pub fn next_argument<T: Portable>(arguments: &mut Arguments, parameter: &'static
     })
 }
 
-/// Encodes the result of an attempt.
+/// Encodes the result of an attempt as it is wanted.
 ///
 /// # Errors
 /// If it cannot be encoded.
-pub fn finish<T: Portable>(output: T) -> Result<Output, TaskError> {
-    let (encoding, bytes) = output.to_encoded().map_err(|error| TaskError::Unencodable(error.to_string()))?;
+pub fn finish<T: Portable>(arguments: &Arguments, output: T) -> Result<Output, TaskError> {
+    let encoded = if arguments.wants_plain() { output.to_plain() } else { output.to_encoded() };
+    let (encoding, bytes) = encoded.map_err(|error| TaskError::Unencodable(error.to_string()))?;
     Ok(Output { encoding, bytes })
 }
 

@@ -325,6 +325,8 @@ fn resources(dice: &mut Dice) -> Resources {
             wanted.named = Box::new([NamedResource::of_workers(&workers)]);
         }
         19 => wanted.named = Box::new([NamedResource::of_node(NodeId(u64::from(dice.below(2))))]),
+        20..=25 => wanted.named = Box::new([NamedResource::of_ability("program::function")]),
+        26..=31 => wanted.named = Box::new([NamedResource::of_ability("module:function")]),
         _ => {}
     }
     wanted

@@ -59,7 +59,7 @@ list! {
     AttemptOutcome { Finished, Failed }
     Made { Inline, Stored }
     Holder { Master, Worker }
-    Encoding { Bincode, Raw, Pickle, Actor }
+    Encoding { Bincode, Raw, Pickle, Actor, MessagePack, Array }
     TaskRole { Plain, Actor, Call, Reference }
     ActorName { Task, Given }
     Duty { Task, Actor, Call }

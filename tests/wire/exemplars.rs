@@ -6,7 +6,7 @@ use quiltwork_protocol::master_to_worker::{Assignment, Duty, Input, InputValue, 
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
     Asker, BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient,
-    MasterToWorker, Parcel, Purpose, RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
+    MasterToWorker, Parcel, Purpose, RefusalKind, Repertoire, VersionRange, Welcome, WorkerToMaster, You,
 };
 use quiltwork_types::{
     ActorName, ActorOptions, AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource,
@@ -69,7 +69,8 @@ pub(crate) fn hello() -> Hello {
 pub(crate) fn purposes() -> Vec<Purpose> {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 4434));
     let client = Purpose::Client { node: Some(NodeId(78)), inside: Some(79) };
-    vec![client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)) }]
+    let repertoire = Repertoire { functions: vec!["count_words".to_owned()], any_python: true };
+    vec![client, Purpose::Worker { pid: 4321, capacity: resources(), address, node: Some(NodeId(77)), repertoire }]
 }
 
 pub(crate) fn hello_replies() -> Vec<HelloReply> {
@@ -136,6 +137,7 @@ fn submit() -> Parcel<ClientToMaster> {
         kept: true,
         name: Some("first".into()),
         partition: Some(12),
+        plain: true,
         role: TaskRole::Call { actor: task(5), lane: 4 },
         time_limit: Some(Duration::new(90, 5)),
     };
@@ -187,6 +189,7 @@ pub(crate) fn answers() -> Vec<Answer> {
         pid: 4321,
         node: Some(NodeId(77)),
         capacity: resources(),
+        any_python: true,
         assigned: 6,
         running: 2,
         actors: 7,
@@ -226,6 +229,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 3,
         name: Some("first".into()),
         partition: Some(12),
+        plain: true,
         duty: Duty::Call { actor: task(5) },
         time_limit: Some(Duration::new(90, 5)),
     };
@@ -236,6 +240,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 1,
         name: None,
         partition: None,
+        plain: false,
         duty: Duty::Task,
         time_limit: None,
     };
@@ -295,7 +300,7 @@ pub(crate) fn holders() -> Vec<Holder> {
 }
 
 pub(crate) fn encodings() -> Vec<Encoding> {
-    vec![typed(), Encoding::Raw, Encoding::Pickle, Encoding::Actor]
+    vec![typed(), Encoding::Raw, Encoding::Pickle, Encoding::Actor, Encoding::MessagePack, Encoding::Array]
 }
 
 pub(crate) fn task_roles() -> Vec<TaskRole> {

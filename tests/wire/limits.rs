@@ -49,6 +49,7 @@ fn dispatch(payloads: usize) -> MasterToWorker {
         slots: 1,
         name: None,
         partition: None,
+        plain: false,
         duty: Duty::Task,
         time_limit: None,
     };

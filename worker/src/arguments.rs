@@ -3,7 +3,7 @@ use crate::failure::TaskError;
 use crate::reader::{Absences, ValueReader};
 use bytes::Bytes;
 use quiltwork_protocol::codec::{self, CodecError};
-use quiltwork_types::Encoding;
+use quiltwork_types::{Encoding, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -11,11 +11,16 @@ use std::sync::Arc;
 /// The arguments of one attempt, taken one by one in the order of the function's parameters.
 #[derive(Debug)]
 pub struct Arguments {
-    left: std::vec::IntoIter<Argument>,
+    left: std::vec::IntoIter<Given>,
     taken: usize,
+    /// Whether the result is wanted as plain data.
+    plain: bool,
     /// Of those that are read piece by piece.
     absences: Arc<Absences>,
 }
+
+/// An argument, and the task whose result it is, if it is one.
+pub(crate) type Given = (Option<TaskId>, Argument);
 
 /// One argument, encoded.
 #[derive(Debug)]
@@ -31,8 +36,14 @@ pub enum Argument {
 }
 
 impl Arguments {
-    pub(crate) fn new(arguments: Vec<Argument>, absences: Arc<Absences>) -> Self {
-        Self { left: arguments.into_iter(), taken: 0, absences }
+    pub(crate) fn new(arguments: Vec<Given>, plain: bool, absences: Arc<Absences>) -> Self {
+        Self { left: arguments.into_iter(), taken: 0, plain, absences }
+    }
+
+    /// Whether the result is wanted as plain data, which functions of every language read.
+    #[must_use]
+    pub fn wants_plain(&self) -> bool {
+        self.plain
     }
 
     /// Where readers among the arguments note what they did not find.
@@ -65,22 +76,36 @@ impl Arguments {
         read: impl FnOnce(Argument) -> Result<T, CodecError>,
     ) -> Result<T, TaskError> {
         self.taken += 1;
-        let Some(argument) = self.left.next() else {
-            return Err(self.refuse::<T>(parameter, "no argument was given for it"));
+        let Some((maker, argument)) = self.left.next() else {
+            return Err(self.refuse::<T>(parameter, "no argument was given for it".to_owned()));
         };
-        read(argument).map_err(|error| self.refuse::<T>(parameter, &error.to_string()))
+        read(argument).map_err(|error| {
+            let made = maker.map(|task| format!("; it was made by {task}")).unwrap_or_default();
+            self.refuse::<T>(parameter, format!("{error}{made}"))
+        })
+    }
+
+    /// Says that the function has no further parameter.
+    ///
+    /// # Errors
+    /// If there are arguments left.
+    pub fn end(&self) -> Result<(), TaskError> {
+        match self.left.len() {
+            0 => Ok(()),
+            left => Err(TaskError::Surplus { taken: self.taken, given: self.taken + left }),
+        }
     }
 
     /// Takes all arguments that are left.
     pub fn rest(&mut self) -> impl ExactSizeIterator<Item = Argument> {
         let rest = std::mem::take(&mut self.left);
         self.taken += rest.len();
-        rest
+        rest.map(|(_, argument)| argument)
     }
 
-    fn refuse<T>(&self, parameter: &'static str, reason: &str) -> TaskError {
+    fn refuse<T>(&self, parameter: &'static str, reason: String) -> TaskError {
         let expected = std::any::type_name::<T>();
-        TaskError::Argument { parameter, number: self.taken, expected, reason: reason.to_owned() }
+        TaskError::Argument { parameter, number: self.taken, expected, reason }
     }
 }
 
@@ -109,7 +134,7 @@ mod tests {
     use super::*;
 
     fn arguments(arguments: Vec<Argument>) -> Arguments {
-        Arguments::new(arguments, Arc::default())
+        Arguments::new(arguments.into_iter().map(|argument| (None, argument)).collect(), false, Arc::default())
     }
 
     fn one<T: Serialize>(value: &T) -> Argument {
@@ -136,6 +161,24 @@ mod tests {
         arguments.next::<u32>("first").unwrap();
         let error = arguments.next::<String>("second").unwrap_err().to_string();
         assert!(error.starts_with("parameter `second` (number 2) expects a alloc::string::String: "), "{error}");
+    }
+
+    #[test]
+    fn what_another_task_has_made_of_another_type_is_refused_with_that_task() {
+        let maker = TaskId { job: quiltwork_types::JobId(1), index: 3 };
+        let pickle = Argument::One((Encoding::Pickle, Bytes::from_static(b"x")));
+        let mut arguments = Arguments::new(vec![(Some(maker), pickle)], false, Arc::default());
+        let error = arguments.next::<u32>("n").unwrap_err().to_string();
+        assert!(error.ends_with("of another type: a Python object in pickle; it was made by task 1.3"), "{error}");
+    }
+
+    #[test]
+    fn an_argument_too_many_is_refused() {
+        let mut arguments = arguments(vec![one(&7_u32), one(&8_u32)]);
+        arguments.next::<u32>("n").unwrap();
+        assert_eq!(arguments.end().unwrap_err().to_string(), "2 arguments were given, but it takes 1");
+        arguments.next::<u32>("m").unwrap();
+        arguments.end().unwrap();
     }
 
     #[test]

@@ -80,6 +80,36 @@ impl Executor for Registered {
     }
 }
 
+/// Runs functions of another language, and those this program was built with by their names.
+pub(crate) struct Bilingual {
+    pub(crate) own: &'static Registry,
+    pub(crate) other: Box<dyn Executor>,
+}
+
+impl Executor for Bilingual {
+    fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError> {
+        match self.own.get(function) {
+            Some(task) => (task.run)(arguments).map(Product::Whole),
+            None => self.other.execute(function, arguments),
+        }
+    }
+
+    fn construct(&self, function: &str, arguments: &mut Arguments) -> Result<Box<dyn Instance>, TaskError> {
+        match self.own.get_actor(function) {
+            Some(actor) => (actor.construct)(arguments),
+            None => self.other.construct(function, arguments),
+        }
+    }
+
+    fn interrupt(&self, attempt: AttemptId) {
+        self.other.interrupt(attempt);
+    }
+
+    fn host(&self, work: &mut (dyn FnMut() + Send)) {
+        self.other.host(work);
+    }
+}
+
 /// An attempt that has its slots and inputs.
 pub(crate) struct Job {
     pub(crate) attempt: Arc<Attempt>,

@@ -1,5 +1,5 @@
 //! Why an attempt did not make a value, inside the worker, and how that becomes the failure that travels.
-use quiltwork_types::{AttemptId, FailureKind, TaskFailure, ValueId};
+use quiltwork_types::{AttemptId, FailureKind, TaskFailure, ValueId, did_you_mean};
 use std::error::Error;
 use std::fmt::{Display, Formatter, Write};
 use std::path::PathBuf;
@@ -53,6 +53,12 @@ pub enum TaskError {
         /// Registered names that look like it.
         similar: Vec<&'static str>,
     },
+    /// What was asked for as a task is the constructor of an actor.
+    #[error("`{name}` makes an actor, and is no task")]
+    MakesActor {
+        /// The name asked for.
+        name: String,
+    },
     /// The actor has no method of that name.
     #[error("a `{actor}` has no method `{method}`")]
     NoSuchMethod {
@@ -72,6 +78,14 @@ pub enum TaskError {
         expected: &'static str,
         /// What was wrong.
         reason: String,
+    },
+    /// More arguments were given than the function has parameters.
+    #[error("{given} arguments were given, but it takes {taken}")]
+    Surplus {
+        /// How many it takes.
+        taken: usize,
+        /// How many there were.
+        given: usize,
     },
     /// The function's result could not be encoded.
     #[error("its result cannot travel: {0}")]
@@ -201,8 +215,8 @@ impl TaskError {
             | Self::Unanswered
             | Self::NoThread(_) => FailureKind::Error,
             Self::Panicked { .. } => FailureKind::Panicked,
-            Self::UnknownTask { .. } | Self::NoSuchMethod { .. } => FailureKind::UnknownTask,
-            Self::Argument { .. } => FailureKind::BadArgument,
+            Self::UnknownTask { .. } | Self::MakesActor { .. } | Self::NoSuchMethod { .. } => FailureKind::UnknownTask,
+            Self::Argument { .. } | Self::Surplus { .. } => FailureKind::BadArgument,
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
             Self::StoreFull { .. } => FailureKind::StoreFull,
             Self::NotWritten | Self::InputGone(_) => FailureKind::ValueLost,
@@ -215,11 +229,16 @@ impl TaskError {
         let hint = match self {
             Self::User { .. } | Self::Raised { .. } | Self::Panicked { .. } | Self::Cancelled => return None,
             Self::UnknownTask { similar, .. } => return Some(unknown_task_hint(similar)),
+            Self::MakesActor { .. } => {
+                "actors are made by `Client::actor`, in a program that knows their type; \
+                 for others let a task take the actor, or find it by its name, and call it"
+            }
             Self::NoSuchMethod { .. } => "the actor that was found by its name may be of another type",
             Self::Argument { .. } => {
                 "its type must read back what it writes (serde's `skip_…`, `flatten`, `tag` and `untagged` break that); \
                  if the worker runs another build of the program, rebuild and restart both"
             }
+            Self::Surplus { .. } => "leave out those that are too many; a list is one argument",
             Self::Unencodable(_) => {
                 "return a type whose `Serialize` cannot fail and knows its length (serde's `flatten` does not)"
             }
@@ -246,15 +265,7 @@ impl TaskError {
 }
 
 fn unknown_task_hint(similar: &[&'static str]) -> String {
-    let mut hint = String::new();
-    if let Some((last, others)) = similar.split_last() {
-        hint.push_str("did you mean ");
-        for name in others {
-            write!(hint, "`{name}` or ").expect("a string takes all text");
-        }
-        write!(hint, "`{last}`? ").expect("a string takes all text");
-    }
-    hint + "the worker was built from another program or an older build: rebuild and restart it"
+    did_you_mean(similar) + "the worker was built from another program or an older build: rebuild and restart it"
 }
 
 /// What `shown` displays, cut after `limit` bytes. A `Display` that fails says what it said before it failed.

@@ -6,7 +6,7 @@ use crate::store::Origin;
 use bytes::Bytes;
 use quiltwork_protocol::Holder;
 use quiltwork_protocol::master_to_worker::{Input, InputValue, Place};
-use quiltwork_types::{ValueId, WorkerId};
+use quiltwork_types::{TaskId, ValueId, WorkerId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -23,7 +23,9 @@ pub(crate) enum Inputs {
 /// The inputs of an attempt, not all of them here.
 #[derive(Debug)]
 pub(crate) struct Away {
-    parameters: Vec<Parameter>,
+    parameters: Vec<(Option<TaskId>, Parameter)>,
+    /// Whether the result is wanted as plain data.
+    plain: bool,
     absent: HashMap<ValueId, Vec<Holder>>,
     absences: Arc<Absences>,
 }
@@ -49,15 +51,23 @@ impl Inputs {
     /// from the store if the master says this worker holds it, or if it is a copy: what an attempt here made and the
     /// master does not speak of is not the published value. What is to be read piece by piece stays where it is.
     pub(crate) fn read(
-        inputs: Vec<Input>,
+        (inputs, plain): (Vec<Input>, bool),
         payloads: &mut impl Iterator<Item = Bytes>,
         way: &Arc<Way>,
         worker: WorkerId,
     ) -> Self {
         let mut reader = Reader { payloads, way, worker, absent: HashMap::new(), absences: Arc::default() };
-        let parameters: Vec<_> = inputs.into_iter().map(|input| reader.parameter(input)).collect();
-        let away = Away { parameters, absent: reader.absent, absences: reader.absences };
+        let parameters = inputs.into_iter().map(|input| (maker(&input), reader.parameter(input))).collect();
+        let away = Away { parameters, plain, absent: reader.absent, absences: reader.absences };
         if away.absent.is_empty() { Self::Here(away.into_arguments(&HashMap::new())) } else { Self::Away(away) }
+    }
+}
+
+/// The task whose result it is, if it is one of a single task.
+fn maker(input: &Input) -> Option<TaskId> {
+    match input.values() {
+        [value] => Some(value.value.task),
+        _ => None,
     }
 }
 
@@ -148,6 +158,7 @@ impl Away {
             Parameter::Reader(reader) => Argument::Reader(reader),
             Parameter::Readers(readers) => Argument::Readers(readers),
         };
-        Arguments::new(self.parameters.into_iter().map(argument).collect(), self.absences)
+        let arguments = self.parameters.into_iter().map(|(maker, parameter)| (maker, argument(parameter)));
+        Arguments::new(arguments.collect(), self.plain, self.absences)
     }
 }

@@ -54,7 +54,8 @@ pub use memory::own_memory;
 pub use reader::{ValueGone, ValueReader};
 pub use registry::{ActorEntry, TaskEntry, registry_hash};
 
-use executor::Registered;
+use executor::{Bilingual, Registered};
+use quiltwork_protocol::Repertoire;
 use registry::Registry;
 use tokio::runtime::Builder;
 
@@ -68,10 +69,11 @@ use tokio::runtime::Builder;
 /// # Panics
 /// If two tasks are registered under one name, or this thread runs a tokio runtime already.
 pub fn run(config: WorkerConfig) -> Result<(), WorkerError> {
-    run_with(config, Box::new(Registered(Registry::of_program())))
+    let registry = Registry::of_program();
+    work(config, Box::new(Registered(registry)), repertoire(registry, false))
 }
 
-/// Like [`run`], for functions of another language.
+/// Like [`run`], but it runs functions of Python's as well, by this executor.
 ///
 /// # Errors
 /// As for [`run`].
@@ -79,9 +81,18 @@ pub fn run(config: WorkerConfig) -> Result<(), WorkerError> {
 /// # Panics
 /// As for [`run`].
 pub fn run_with(config: WorkerConfig, executor: Box<dyn Executor>) -> Result<(), WorkerError> {
+    let own = Registry::of_program();
+    work(config, Box::new(Bilingual { own, other: executor }), repertoire(own, true))
+}
+
+fn repertoire(registry: &Registry, any_python: bool) -> Repertoire {
+    Repertoire { functions: registry.names().map(ToOwned::to_owned).collect(), any_python }
+}
+
+fn work(config: WorkerConfig, executor: Box<dyn Executor>, repertoire: Repertoire) -> Result<(), WorkerError> {
     panics::install_hook();
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(session::run(config, executor));
+    let outcome = runtime.block_on(session::run(config, executor, repertoire));
     // What is still written to disk goes on, or ends with the process; nobody waits for it.
     runtime.shutdown_background();
     outcome

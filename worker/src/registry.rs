@@ -2,7 +2,7 @@
 use crate::arguments::{Arguments, Output};
 use crate::failure::TaskError;
 use crate::instance::Instance;
-use quiltwork_types::TypeHash;
+use quiltwork_types::{TypeHash, similar_names};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -31,8 +31,11 @@ pub struct ActorEntry {
 inventory::collect!(TaskEntry);
 inventory::collect!(ActorEntry);
 
-/// A hash over the names and signatures of all registered tasks and actors, whatever the order in which they were linked;
-/// 0 if there are none.
+/// What the names of Quiltwork's own tasks begin with, which every program has.
+const OURS: &str = "quiltwork::";
+
+/// A hash over the names and signatures of all tasks and actors this program has registered itself, whatever the order in
+/// which they were linked; 0 if there are none.
 ///
 /// # Panics
 /// If two of them have the same name.
@@ -91,8 +94,10 @@ impl Registry {
 
     /// A sum does not depend on the order of linking.
     fn count(&mut self, name: &str, signature: &str) {
-        let TypeHash(hash) = TypeHash::of(&format!("{name}\n{signature}"));
-        self.hash = self.hash.wrapping_add(hash);
+        if !name.starts_with(OURS) {
+            let TypeHash(hash) = TypeHash::of(&format!("{name}\n{signature}"));
+            self.hash = self.hash.wrapping_add(hash);
+        }
     }
 
     /// See [`registry_hash`].
@@ -100,15 +105,30 @@ impl Registry {
         self.hash
     }
 
+    /// The names of all tasks and of the constructors of all actors.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.entries.keys().chain(self.actors.keys()).copied()
+    }
+
+    /// The task of that name, if there is one.
+    pub(crate) fn get(&self, name: &str) -> Option<&'static TaskEntry> {
+        self.entries.get(name).copied()
+    }
+
+    /// The actor whose constructor has that name, if there is one.
+    pub(crate) fn get_actor(&self, name: &str) -> Option<&'static ActorEntry> {
+        self.actors.get(name).copied()
+    }
+
     /// The task of that name.
     ///
     /// # Errors
     /// If there is none; the error names those that look like it.
     pub(crate) fn find(&self, name: &str) -> Result<&'static TaskEntry, TaskError> {
-        match self.entries.get(name) {
-            Some(task) => Ok(task),
-            None => Err(unknown(name, self.entries.keys())),
-        }
+        self.get(name).ok_or_else(|| match self.get_actor(name) {
+            Some(_) => TaskError::MakesActor { name: name.to_owned() },
+            None => unknown(name, self.entries.keys()),
+        })
     }
 
     /// The actor whose constructor has that name.
@@ -116,46 +136,12 @@ impl Registry {
     /// # Errors
     /// As for [`find`](Self::find).
     pub(crate) fn find_actor(&self, name: &str) -> Result<&'static ActorEntry, TaskError> {
-        match self.actors.get(name) {
-            Some(actor) => Ok(actor),
-            None => Err(unknown(name, self.actors.keys())),
-        }
+        self.get_actor(name).ok_or_else(|| unknown(name, self.actors.keys()))
     }
 }
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a &'static str>) -> TaskError {
-    TaskError::UnknownTask { name: name.to_owned(), similar: similar(name, known) }
-}
-
-/// At most three of the known names that look like this one, the nearest first.
-fn similar<'a>(name: &str, known: impl Iterator<Item = &'a &'static str>) -> Vec<&'static str> {
-    let function = last_segment(name);
-    let near = |known: &&'static str| {
-        let distance = edit_distance(function, last_segment(known));
-        (distance <= 1 + function.len() / 4).then_some((distance, edit_distance(name, known), *known))
-    };
-    let mut similar: Vec<_> = known.filter_map(near).collect();
-    similar.sort_unstable();
-    similar.into_iter().map(|(_, _, known)| known).take(3).collect()
-}
-
-fn last_segment(name: &str) -> &str {
-    name.rsplit("::").next().unwrap_or(name)
-}
-
-/// How many bytes must be changed, added or removed to make one of the other.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    TaskError::UnknownTask { name: name.to_owned(), similar: similar_names(name, known.copied()) }
 }
 
 #[cfg(test)]
@@ -184,15 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_or_moved_task_is_answered_with_the_nearest_names() {
-        let registry = Registry::collect(TASKS.iter());
-        let similar = |name| match registry.find(name) {
-            Err(TaskError::UnknownTask { similar, .. }) => similar,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(similar("app::count_word"), ["app::count_words", "app::text::count_words"]);
-        assert_eq!(similar("old::merge"), ["app::merge"]);
-        assert!(similar("app::train").is_empty());
+    fn a_task_that_is_not_there_is_answered_with_those_that_look_like_it() {
+        let error = Registry::collect(TASKS.iter()).find("old::merge").unwrap_err();
+        assert!(matches!(error, TaskError::UnknownTask { similar, .. } if similar == ["app::merge"]));
+    }
+
+    #[test]
+    fn what_every_program_has_does_not_count_for_its_hash() {
+        static WITH_OURS: [TaskEntry; 2] = [task("app::merge", "()"), task("quiltwork::fetch", "()")];
+        assert_eq!(Registry::collect(WITH_OURS.iter()).hash, Registry::collect(WITH_OURS[..1].iter()).hash);
+        assert_eq!(Registry::collect(WITH_OURS.iter()).names().count(), 2);
     }
 
     #[test]

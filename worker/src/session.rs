@@ -14,7 +14,9 @@ use crate::serving::Serving;
 use crate::store::{MemoryStore, NodeStore, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::master_to_worker::{Assignment, Orphan};
-use quiltwork_protocol::{BUILD, Hello, MasterToWorker, Parcel, Purpose, VersionRange, Welcome, WorkerToMaster, You};
+use quiltwork_protocol::{
+    BUILD, Hello, MasterToWorker, Parcel, Purpose, Repertoire, VersionRange, Welcome, WorkerToMaster, You,
+};
 use quiltwork_transport::{Connection, Endpoint, Link, LinkReceiver, LinkSender, Role, join};
 use quiltwork_types::{AttemptId, FunctionId, Resources, WorkerId};
 use std::collections::HashMap;
@@ -37,11 +39,15 @@ const LAST_REPORTS: Duration = Duration::from_millis(250);
 const LAST_HEARING: Duration = Duration::from_secs(1);
 
 /// Joins the master and works until it says `Shutdown` or is lost.
-pub(crate) async fn run(config: WorkerConfig, executor: Box<dyn Executor>) -> Result<(), WorkerError> {
+pub(crate) async fn run(
+    config: WorkerConfig,
+    executor: Box<dyn Executor>,
+    repertoire: Repertoire,
+) -> Result<(), WorkerError> {
     let capacity = config.capacity()?;
     let area = config.store.as_ref().map(|share| Area::open(&share.folder)).transpose()?;
     let endpoint = Endpoint::bind(config.listen, &config.identity)?;
-    let outcome = match join_master(&config, &endpoint, &capacity, area.as_ref()).await {
+    let outcome = match join_master(&config, &endpoint, &capacity, area.as_ref(), repertoire).await {
         Ok(joined) => {
             let store = open_store(area, joined.worker, &config, &capacity);
             joined.work(&endpoint, executor, &config, &capacity, store).await
@@ -80,6 +86,7 @@ async fn join_master(
     endpoint: &Endpoint,
     capacity: &Resources,
     area: Option<&Area>,
+    repertoire: Repertoire,
 ) -> Result<Joined, WorkerError> {
     let master = endpoint.connect(config.master, Role::Master).await?;
     let purpose = Purpose::Worker {
@@ -87,6 +94,7 @@ async fn join_master(
         capacity: capacity.clone(),
         address: endpoint.local_address(),
         node: area.map(Area::node),
+        repertoire,
     };
     let registry = registry_hash();
     let hello = Hello { versions: VersionRange::OURS, build: BUILD.to_owned(), registry, purpose };
@@ -94,7 +102,7 @@ async fn join_master(
     let You::Worker(worker) = welcome.you else {
         return Err(WorkerError::Protocol(format!("it welcomed a worker as {:?}", welcome.you)));
     };
-    if welcome.registry != 0 && welcome.registry != registry {
+    if welcome.registry != 0 && registry != 0 && welcome.registry != registry {
         tracing::warn!(%worker, "this worker has other tasks than the client; hint: rebuild and restart both");
     }
     tracing::info!(%worker, master = %config.master, "joined");
@@ -300,12 +308,12 @@ impl Session {
     }
 
     fn order(&self, assignment: Assignment, payloads: &mut impl Iterator<Item = Bytes>) -> Result<Order, WorkerError> {
-        let Assignment { attempt, function, inputs, slots, name, partition, duty, time_limit } = assignment;
+        let Assignment { attempt, function, inputs, slots, name, partition, plain, time_limit, duty } = assignment;
         let Some(function) = self.functions.get(&function).map(Arc::clone) else {
             return Err(WorkerError::Protocol(format!("{attempt} is to run {function}, which was not defined")));
         };
         let name = name.unwrap_or_else(|| Box::from(&*function));
-        let inputs = Inputs::read(inputs, payloads, &self.way, self.worker);
+        let inputs = Inputs::read((inputs, plain), payloads, &self.way, self.worker);
         Ok(Order { attempt, function, name, slots, partition, duty, time_limit, inputs })
     }
 

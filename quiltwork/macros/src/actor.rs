@@ -186,6 +186,7 @@ impl Class {
                     construct: |arguments| {
                         #[allow(clippy::unnecessary_wraps)]
                         fn made(
+                            _: &::quiltwork::__private::Arguments,
                             object: #kind,
                         ) -> ::core::result::Result<
                             ::std::boxed::Box<dyn ::quiltwork::__private::Instance>,

@@ -39,7 +39,7 @@ pub(crate) fn given(parameters: &[Parameter]) -> TokenStream {
     quote! { [#(#arguments),*] }
 }
 
-/// Statements that read all arguments, and the locals they are in then.
+/// Statements that read all arguments and refuse more, and the locals they are in then.
 pub(crate) fn read(parameters: &[Parameter]) -> (TokenStream, Vec<Ident>) {
     let local = |index| Ident::new(&format!("argument_{index}"), Span::mixed_site());
     let locals: Vec<_> = (0..parameters.len()).map(local).collect();
@@ -48,18 +48,18 @@ pub(crate) fn read(parameters: &[Parameter]) -> (TokenStream, Vec<Ident>) {
         let next = quote_spanned! { kind.span() => ::quiltwork::__private::next_argument::<#kind> };
         quote! { let #local = #next(arguments, #text)?; }
     });
-    (quote! { #(#read)* }, locals)
+    (quote! { #(#read)* arguments.end()?; }, locals)
 }
 
-/// What becomes of `called`, which returns an `output`: `finish` of its value, or its error on its way.
+/// What becomes of `called`, which returns an `output`: `finish` of the arguments and its value, or its error on its way.
 pub(crate) fn ended(called: &TokenStream, output: &Type, finish: &TokenStream) -> TokenStream {
     if !signature::is_result(output) {
-        return quote! { #finish(#called) };
+        return quote! { #finish(arguments, #called) };
     }
     let fail = quote_spanned! { output.span() => (&&&::quiltwork::__private::Fault(&error)).task_error() };
     quote! {
         match #called {
-            ::core::result::Result::Ok(output) => #finish(output),
+            ::core::result::Result::Ok(output) => #finish(arguments, output),
             ::core::result::Result::Err(error) => ::core::result::Result::Err(#fail),
         }
     }

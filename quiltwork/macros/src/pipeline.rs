@@ -20,7 +20,7 @@ pub(crate) fn expand(function: ItemFn) -> syn::Result<TokenStream> {
         return Err(Error::new_spanned(&function.sig, message));
     };
     let called = called(&function, &parameters, output);
-    let entry = entry(&function, &parameters);
+    let entry = entry(&function, &parameters, output);
     let plain = plain(function, "pipeline");
     Ok(quote! { #called #plain #entry })
 }
@@ -58,11 +58,13 @@ fn called(function: &ItemFn, parameters: &[Parameter], output: &syn::Type) -> To
     }
 }
 
-/// The entry by which workers find it.
-fn entry(function: &ItemFn, parameters: &[Parameter]) -> TokenStream {
+/// The entries by which workers find it: its description, and the function of its tasks.
+fn entry(function: &ItemFn, parameters: &[Parameter], output: &syn::Type) -> TokenStream {
     let (name, path, conditions) = (&function.sig.ident, path(function), conditions(function));
     let locals: Vec<_> =
         (0..parameters.len()).map(|index| Ident::new(&format!("parameter_{index}"), Span::mixed_site())).collect();
+    let kinds: Vec<_> = parameters.iter().map(|parameter| signature::text(&parameter.kind)).collect();
+    let signature = format!("pipeline({}) -> {}", kinds.join(", "), signature::text(output));
     let read = parameters.iter().zip(&locals).map(|(Parameter { name, kind }, local)| {
         let text = name.unraw().to_string();
         let next = quote_spanned! { kind.span() => givens.next::<#kind> };
@@ -78,6 +80,13 @@ fn entry(function: &ItemFn, parameters: &[Parameter]) -> TokenStream {
                         #(#read)*
                         ::core::result::Result::Ok(givens.finish(#name::call(#(#locals),*)))
                     },
+                }
+            }
+            ::quiltwork::__private::inventory::submit! {
+                ::quiltwork::__private::TaskEntry {
+                    name: #path,
+                    signature: #signature,
+                    run: ::quiltwork::__private::make_piece,
                 }
             }
         };

@@ -12,6 +12,8 @@ use std::task::{Poll, Waker};
 pub(crate) struct Cell {
     task: TaskId,
     name: CellName,
+    /// Whether its value is made for every language.
+    plain: bool,
     state: Mutex<State>,
 }
 
@@ -75,10 +77,10 @@ pub(super) enum Next {
 }
 
 impl Cell {
-    pub(super) fn new(task: TaskId, function: &'static str, given: Option<Box<str>>) -> Self {
+    pub(super) fn new(task: TaskId, function: &'static str, given: Option<Box<str>>, plain: bool) -> Self {
         let name = given.map_or(CellName::Function(function), CellName::Given);
         let state = State { stage: Stage::Running, wanted: false, progress: None, waiting: Vec::new() };
-        Self { task, name, state: Mutex::new(state) }
+        Self { task, name, plain, state: Mutex::new(state) }
     }
 
     pub(crate) const fn task(&self) -> TaskId {
@@ -90,6 +92,11 @@ impl Cell {
             CellName::Function(name) => name,
             CellName::Given(name) => name,
         }
+    }
+
+    /// Whether its value is made for every language.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Whether the task has ended, well or not.
@@ -272,7 +279,7 @@ mod tests {
     const ENCODING: Encoding = Encoding::Bincode(TypeHash(1));
 
     fn cell() -> Cell {
-        Cell::new(TASK, "a::f", None)
+        Cell::new(TASK, "a::f", None, false)
     }
 
     fn stored(worker: u32) -> End {

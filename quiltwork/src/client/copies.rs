@@ -17,13 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 const ROUNDS: usize = 3;
 
 /// The name of the task that fetches a value, whatever it is, and so leaves a copy where it runs.
-pub(crate) const FETCH_HERE: &str = concat!(module_path!(), "::fetch_here");
+const FETCH_HERE: &str = concat!(module_path!(), "::fetch_here");
 
 inventory::submit! {
     TaskEntry { name: FETCH_HERE, signature: "(value: any)", run: fetch_here }
 }
 
-pub(crate) fn fetch_here(arguments: &mut Arguments) -> Result<Output, TaskError> {
+fn fetch_here(arguments: &mut Arguments) -> Result<Output, TaskError> {
     arguments.next_with("value", |_| Ok(()))?;
     Output::of(&())
 }

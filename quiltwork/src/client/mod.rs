@@ -27,7 +27,7 @@ pub use ticket::Ticket;
 pub(crate) use park::block_on;
 pub(crate) use session::Reference;
 
-use crate::argument::Portable;
+use crate::argument::{Encoded, Portable};
 use crate::call::{Call, TaskCall};
 use crate::error::{Error, Problem, Result};
 use crate::graph::{Graph, ValueKey};
@@ -36,6 +36,7 @@ use cell::Cell;
 use handle::Target;
 use quiltwork_master::Doorway;
 use quiltwork_protocol::client_to_master::Question;
+use quiltwork_protocol::codec::CodecError;
 use quiltwork_protocol::master_to_client::Answer;
 use quiltwork_types::{ActorName, WorkerInfo};
 use session::Session;
@@ -176,11 +177,23 @@ impl Client {
         self.put_sized(value).map(|(handle, _)| handle)
     }
 
+    /// Like [`put`](Self::put), but as plain data, which functions of every language read; see
+    /// [`TaskCall::plain`](crate::TaskCall::plain).
+    ///
+    /// # Errors
+    /// As for `put`.
+    pub fn put_plain<T: Portable>(&self, value: &T) -> Result<Handle<T>> {
+        self.put_encoded(value.to_plain()).map(|(handle, _)| handle)
+    }
+
     /// Puts a value and says how many bytes it has.
     fn put_sized<T: Portable>(&self, value: &T) -> Result<(Handle<T>, usize)> {
-        let (encoding, bytes) = value
-            .to_encoded()
-            .map_err(|error| Error::Encode(Problem::new(format!("the value cannot travel: {error}"))))?;
+        self.put_encoded(value.to_encoded())
+    }
+
+    fn put_encoded<T>(&self, encoded: Result<Encoded, CodecError>) -> Result<(Handle<T>, usize)> {
+        let (encoding, bytes) =
+            encoded.map_err(|error| Error::Encode(Problem::new(format!("the value cannot travel: {error}"))))?;
         let size = bytes.len();
         let cell = submission::put(self.session.shared(), encoding, bytes)?;
         Ok((Handle::new(self.target(cell)), size))

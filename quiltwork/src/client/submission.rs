@@ -140,10 +140,9 @@ pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result
     let puts = u32::try_from(large.len()).expect("no more than were numbered");
     let first = task_of(first_put, puts);
     let cells = kept.iter().map(|&index| {
-        let options = &mut calls[index as usize].options;
+        let Call { function, options, .. } = &mut calls[index as usize];
         options.kept = true;
-        let name = options.name.clone();
-        Arc::new(Cell::new(task_of(first, index), calls[index as usize].function, name))
+        Arc::new(Cell::new(task_of(first, index), function, options.name.clone(), options.plain))
     });
     let cells: Vec<_> = cells.collect();
     shared.expect(&cells)?;
@@ -174,7 +173,7 @@ pub(super) fn refer(shared: &Arc<Shared>, actor: ActorName) -> Result<Arc<Cell>>
         ActorName::Given(name) => Some(name.clone()),
         ActorName::Task(_) => None,
     };
-    let cell = Arc::new(Cell::new(task, "actor", name));
+    let cell = Arc::new(Cell::new(task, "actor", name, false));
     shared.expect(std::slice::from_ref(&cell))?;
     if let Err(error) = shared.say(&Parcel::bare(ClientToMaster::Refer { task, actor })) {
         shared.forget(std::slice::from_ref(&cell));
@@ -187,9 +186,10 @@ pub(super) fn refer(shared: &Arc<Shared>, actor: ActorName) -> Result<Arc<Cell>>
 pub(super) fn put(shared: &Arc<Shared>, encoding: Encoding, bytes: Bytes) -> Result<Arc<Cell>> {
     check_size(bytes.len(), shared.value_limit, || "the value".to_owned())?;
     let cargo = Cargo::load(shared, (encoding, bytes));
+    let plain = encoding == Encoding::MessagePack;
     let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     let task = outgoing.number(shared, 1)?;
-    let cell = Arc::new(Cell::new(task, "put", None));
+    let cell = Arc::new(Cell::new(task, "put", None, plain));
     shared.expect(std::slice::from_ref(&cell))?;
     if let Err(error) = cargo.announce(shared, task) {
         shared.forget(std::slice::from_ref(&cell));

@@ -7,7 +7,7 @@ use super::partitioned::Partitioned;
 use super::plan::{Plan, Stage};
 use super::record::Record;
 use super::registry::Recipe;
-use super::stages::{Place, make, make_piece, walk};
+use super::stages::{Place, make, piece, walk};
 use crate::error::Problem;
 use crate::{AsCompleted, Blob, Client, Error, Handle, TaskCall, as_completed};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,6 +27,7 @@ pub struct Pipeline<O> {
 }
 
 struct Prepared {
+    name: &'static str,
     recipe: Recipe,
     plan: Plan,
     inputs: Vec<Vec<Part>>,
@@ -99,14 +100,14 @@ impl<O: Output> Pipeline<O> {
     /// Submits all tasks.
     fn submit(self, client: &Client) -> crate::Result<Submitted> {
         let (retries, progress) = (self.retries, self.progress);
-        let Prepared { recipe, plan, inputs } = self.prepared.map_err(failed)?;
+        let Prepared { name: function, recipe, plan, inputs } = self.prepared.map_err(failed)?;
         let brought = inputs.into_iter().map(|parts| parts.into_iter().map(|part| part.bring(client)).collect());
         let inputs = brought.collect::<crate::Result<Vec<Vec<Handle<Blob>>>>>()?;
         let shared = client.put(&recipe)?;
-        let name = recipe.pipeline.rsplit("::").next().unwrap_or(&recipe.pipeline);
+        let name = function.rsplit("::").next().unwrap_or(function);
         let mut tasks = Vec::new();
         let pieces = walk(&plan, inputs, |stage, place, pieces| {
-            let call = options(make_piece(&shared, place.clone(), pieces), name, stage, &place).retries(retries);
+            let call = options(piece(function, &shared, place.clone(), pieces), name, stage, &place).retries(retries);
             let handle = client.submit(call);
             if progress {
                 tasks.push(handle.clone());
@@ -148,7 +149,7 @@ impl Prepared {
             }
         }
         let (recipe, plan) = Recipe::new(name, literals)?;
-        Ok(Self { recipe, plan, inputs })
+        Ok(Self { name, recipe, plan, inputs })
     }
 }
 

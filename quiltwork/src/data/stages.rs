@@ -1,11 +1,13 @@
-//! A plan becomes tasks, one for each partition of each stage: the same walk and the same task for a cluster and one
+//! A plan becomes tasks, one for each partition of each stage: the same walk and the same function for a cluster and one
 //! thread.
 use super::error::DataError;
 use super::flow::Inputs;
 use super::piece::Piece;
 use super::plan::{Feed, Plan, Stage};
 use super::registry::Recipe;
-use crate::{Blob, BlobReaders};
+use crate::__private::{finish, next_argument};
+use crate::{Blob, BlobReaders, Handle, IntoArgument, TaskCall};
+use quiltwork_worker::{Arguments, Output, TaskError};
 use serde::{Deserialize, Serialize};
 
 /// Which task of a plan it is.
@@ -18,11 +20,29 @@ pub(super) struct Place {
     feeds: Vec<u32>,
 }
 
-/// Makes one partition of one stage. It describes the pipeline anew: that is how closures get here.
-#[quiltwork::task]
-pub(super) fn make_piece(recipe: Recipe, place: Place, pieces: BlobReaders) -> Result<Blob, DataError> {
-    let plan = recipe.plan()?;
-    make(&plan, &place, pieces)
+/// The call that makes one partition of one stage. Its function is called like the pipeline, so it runs where that is
+/// known.
+pub(super) fn piece(
+    pipeline: &'static str,
+    recipe: &Handle<Recipe>,
+    place: Place,
+    fed: Vec<Handle<Blob>>,
+) -> TaskCall<Blob> {
+    let pieces = IntoArgument::<BlobReaders>::into_argument(fed);
+    TaskCall::new(pipeline, [("recipe", recipe.into_argument()), ("place", place.into_argument()), ("pieces", pieces)])
+}
+
+/// The function of every pipeline. It describes the pipeline anew: that is how closures get here.
+///
+/// # Errors
+/// If the pipeline is another one here, or a step fails.
+pub fn make_piece(arguments: &mut Arguments) -> Result<Output, TaskError> {
+    let recipe: Recipe = next_argument(arguments, "recipe")?;
+    let place: Place = next_argument(arguments, "place")?;
+    let pieces: BlobReaders = next_argument(arguments, "pieces")?;
+    arguments.end()?;
+    let made = recipe.plan().and_then(|plan| make(&plan, &place, pieces));
+    finish(arguments, made.map_err(|error| TaskError::user(&error))?)
 }
 
 /// Makes one partition of one stage of a plan.

@@ -2,6 +2,7 @@
 use super::LocalCluster;
 use super::machine;
 use super::output::WorkerLog;
+use super::python;
 use super::shared_memory::{self, StorePlan};
 use crate::error::{Error, Problem, Result};
 use crate::init;
@@ -36,10 +37,33 @@ pub struct LocalClusterBuilder {
     max_worker_deaths: Option<u32>,
     program: Option<PathBuf>,
     arguments: Vec<OsString>,
+    others: Vec<(PathBuf, usize)>,
+    python_workers: usize,
+    python: Option<PathBuf>,
+    python_path: Vec<PathBuf>,
+}
+
+/// A program with its arguments.
+#[derive(Clone, Debug)]
+pub(super) struct Command {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<OsString>,
+}
+
+/// Workers that run the same program.
+pub(super) struct Company {
+    /// This very program if there is none.
+    pub(super) command: Option<Command>,
+    pub(super) workers: usize,
 }
 
 /// Options that were checked, with every default filled in.
 pub(super) struct Plan {
+    /// Each of at least one worker.
+    pub(super) companies: Vec<Company>,
+    /// Whether they run different programs.
+    pub(super) mixed: bool,
+    /// Of all companies together.
     pub(super) workers: usize,
     pub(super) slots: u32,
     pub(super) memory: u64,
@@ -50,8 +74,6 @@ pub(super) struct Plan {
     pub(super) log: WorkerLog,
     pub(super) restart: bool,
     pub(super) max_worker_deaths: Option<u32>,
-    pub(super) program: Option<PathBuf>,
-    pub(super) arguments: Vec<OsString>,
 }
 
 impl LocalClusterBuilder {
@@ -72,10 +94,14 @@ impl LocalClusterBuilder {
             max_worker_deaths: None,
             program: None,
             arguments: Vec::new(),
+            others: Vec::new(),
+            python_workers: 0,
+            python: None,
+            python_path: Vec::new(),
         }
     }
 
-    /// How many worker processes there are, 1 to 1024. Default: one per processor.
+    /// How many worker processes there are, 1 to 1024, or 0 if all workers run other programs. Default: one per processor.
     pub fn workers(self, workers: usize) -> Self {
         Self { workers: Some(workers), ..self }
     }
@@ -156,7 +182,8 @@ impl LocalClusterBuilder {
         Self { log, ..self }
     }
 
-    /// Whether a worker that was lost is started again. Default: yes. If not, the cluster ends with its last worker.
+    /// Whether a worker that was lost is started again. Default: yes. If not, the cluster ends with its last worker, or
+    /// the last of any program.
     pub fn restart_workers(self, restart: bool) -> Self {
         Self { restart, ..self }
     }
@@ -175,6 +202,32 @@ impl LocalClusterBuilder {
     /// What [`worker_program`](Self::worker_program) is given to read on its command line. Default: nothing.
     pub fn worker_arguments(self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { arguments: arguments.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Adds workers that run another program in Rust, which must call [`init`](crate::init) first. Each task runs where the
+    /// program has its function; a data set's pipeline too.
+    pub fn workers_of(mut self, program: impl Into<PathBuf>, workers: usize) -> Self {
+        self.others.push((program.into(), workers));
+        self
+    }
+
+    /// Adds workers for functions in Python, which [`python`](crate::python()) calls. Default: none.
+    ///
+    /// They run the interpreter that [`python`](Self::python) names, or the environment variable `QUILTWORK_PYTHON`, or
+    /// else `python3`; the package `quiltwork` must be installed for it.
+    pub fn python_workers(self, workers: usize) -> Self {
+        Self { python_workers: workers, ..self }
+    }
+
+    /// The interpreter that workers for Python run.
+    pub fn python(self, interpreter: impl Into<PathBuf>) -> Self {
+        Self { python: Some(interpreter.into()), ..self }
+    }
+
+    /// Adds a folder in which workers for Python look for modules first. Default: the folder this program runs in.
+    pub fn python_path(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.python_path.push(folder.into());
+        self
     }
 
     /// Starts the cluster; ready when all workers have joined.
@@ -205,7 +258,8 @@ impl LocalClusterBuilder {
         init::refuse_inside_worker()?;
         // Two tasks of one name are told here and once, not by every worker.
         let _ = quiltwork_worker::registry_hash();
-        let workers = self.workers.unwrap_or_else(machine::processors);
+        let companies = self.companies();
+        let workers = companies.iter().fold(0_usize, |all, company| all.saturating_add(company.workers));
         if workers == 0 {
             return Err(invalid("a cluster of 0 workers would never run a task", "ask for `.workers(1)` or more"));
         }
@@ -222,6 +276,8 @@ impl LocalClusterBuilder {
             return Err(invalid(message, "ask for 1 or more nodes, and no more than workers"));
         }
         Ok(Plan {
+            mixed: companies.len() > 1 || self.python_workers > 0,
+            companies,
             workers,
             slots: u32::try_from(self.slots).expect("it is at most 1024"),
             memory: memory_of_each(self.memory_limit, workers)?,
@@ -237,9 +293,21 @@ impl LocalClusterBuilder {
             log: prepared(self.log)?,
             restart: self.restart,
             max_worker_deaths: self.max_worker_deaths,
-            program: self.program,
-            arguments: self.arguments,
         })
+    }
+
+    fn companies(&self) -> Vec<Company> {
+        let arguments = &self.arguments;
+        let own = self.program.clone().map(|program| Command { program, arguments: arguments.clone() });
+        let own = Company { command: own, workers: self.workers.unwrap_or_else(machine::processors) };
+        let others = self.others.iter().map(|(program, workers)| {
+            let command = Command { program: program.clone(), arguments: Vec::new() };
+            Company { command: Some(command), workers: *workers }
+        });
+        let python = python::command(self.python.clone(), self.slots, &self.python_path);
+        let python = Company { command: Some(python), workers: self.python_workers };
+        let all = [own].into_iter().chain(others).chain([python]);
+        all.filter(|company| company.workers > 0).collect()
     }
 }
 
@@ -268,8 +336,8 @@ fn named_resources(mut named: Vec<NamedResource>) -> Result<Box<[NamedResource]>
         return Err(invalid("a resource needs a name", "write for example `.resource(\"gpu\", 1)`"));
     }
     if let Some(binding) = named.iter().find(|resource| resource.is_binding()) {
-        let message = format!("the resource `{}` has a name by which tasks are bound to a place", binding.name);
-        return Err(invalid(message, "let it begin with something else than `worker:` and `node:`"));
+        let message = format!("the resource `{}` has a name by which the cluster binds tasks", binding.name);
+        return Err(invalid(message, "let it begin with something else than `worker:`, `node:` and `runs:`"));
     }
     if let Some(pair) = named.windows(2).find(|pair| pair[0].name == pair[1].name) {
         let message = format!("the resource `{}` is given twice", pair[0].name);
@@ -332,12 +400,23 @@ mod tests {
     #[test]
     fn defaults_fit_this_machine() {
         let plan = builder().plan().expect("the defaults make sense");
-        assert_eq!(plan.workers, machine::processors());
+        assert_eq!((plan.workers, plan.companies.len()), (machine::processors(), 1));
         assert_eq!(plan.slots, 1);
         let all = machine::memory().expect("Linux tells");
         assert!(plan.memory > 0 && plan.memory * plan.workers as u64 <= all / 5 * 4);
         let half_of_it = builder().workers(2 * plan.workers).plan().expect("it makes sense").memory;
         assert_eq!(half_of_it, plan.memory / 2);
+    }
+
+    #[test]
+    fn workers_of_several_programs_are_counted_together() {
+        let mixed = builder().workers(2).workers_of("other", 3).workers_of("none", 0).python_workers(1);
+        let plan = mixed.plan().expect("it makes sense");
+        let workers: Vec<usize> = plan.companies.iter().map(|company| company.workers).collect();
+        assert_eq!((workers, plan.workers, plan.mixed), (vec![2, 3, 1], 6, true));
+        assert!(!builder().workers(1).plan().expect("it makes sense").mixed);
+        assert!(builder().workers(0).python_workers(1).plan().expect("it makes sense").mixed);
+        assert!(builder().workers(1).workers_of("other", usize::MAX).plan().is_err());
     }
 
     #[test]

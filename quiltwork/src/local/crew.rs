@@ -9,7 +9,7 @@ use super::supervisor::Supervisor;
 use crate::client::Ticket;
 use crate::error::{Error, Problem, Result};
 use quiltwork_master::{Doorway, MasterConfig};
-use quiltwork_transport::{Authority, Role};
+use quiltwork_transport::{Authority, Identity, Role};
 use quiltwork_types::WorkerInfo;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -49,12 +49,13 @@ impl Crew {
             area: Some(memory.area_of(0).folder().to_owned()),
         };
         let recipes = recipes(&authority, plan, &memory, &ticket)?;
-        let roster = Arc::new(Roster::new(plan.workers));
+        let roster = Arc::new(Roster::new(plan.companies.iter().map(|company| company.workers).collect()));
         let supervisors: Vec<Supervisor> = (1..=plan.workers)
-            .zip(recipes.iter().cycle())
-            .map(|(number, recipe)| Supervisor {
+            .zip(recipes)
+            .map(|(number, (company, recipe))| Supervisor {
                 number,
-                recipe: Arc::clone(recipe),
+                company,
+                recipe,
                 roster: Arc::clone(&roster),
                 master: Arc::clone(&master),
                 restart: plan.restart,
@@ -127,35 +128,57 @@ impl Drop for Crew {
     }
 }
 
-/// How the workers of each node are started.
-fn recipes(authority: &Authority, plan: &Plan, memory: &SharedMemory, ticket: &Ticket) -> Result<Vec<Arc<Recipe>>> {
+/// The company of each worker and how it is started: company by company, dealt out to the nodes in turn.
+fn recipes(
+    authority: &Authority,
+    plan: &Plan,
+    memory: &SharedMemory,
+    ticket: &Ticket,
+) -> Result<Vec<(usize, Arc<Recipe>)>> {
     let identity = authority.issue(Role::Worker).map_err(cannot_start)?;
+    let kits = (0..plan.nodes).map(|node| kit_of_node(&identity, plan, memory, node, ticket));
+    let kits = kits.collect::<Result<Vec<_>>>()?;
+    let mut recipes = Vec::with_capacity(plan.workers);
+    for (number, company) in plan.companies.iter().enumerate() {
+        let recipe = |kit: &Vec<u8>| Arc::new(Recipe::new(company.command.clone(), kit.clone(), plan.log.clone()));
+        let by_node: Vec<_> = kits.iter().map(recipe).collect();
+        for _ in 0..company.workers {
+            recipes.push((number, Arc::clone(&by_node[recipes.len() % plan.nodes])));
+        }
+    }
+    Ok(recipes)
+}
+
+/// What every worker of a node is given.
+fn kit_of_node(
+    identity: &Identity,
+    plan: &Plan,
+    memory: &SharedMemory,
+    node: usize,
+    ticket: &Ticket,
+) -> Result<Vec<u8>> {
     let share = memory.share(plan.workers);
-    let command = plan.program.clone().map(|program| (program, plan.arguments.clone()));
-    let nodes = (0..plan.nodes).map(|node| {
-        let area = memory.area_of(node).folder().to_owned();
-        let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };
-        let kit = StartKit {
-            master: ticket.master,
-            identity: identity.clone(),
-            client_ticket: ticket.to_string(),
-            slots: plan.slots,
-            memory: plan.memory,
-            named: plan.named.clone(),
-            area,
-            area_share: share.memory.min(plan.memory / 100 * STORE_PERCENT),
-            spill_share: share.disk,
-        };
-        let frame = kit.to_frame().map_err(cannot_start)?;
-        Ok(Arc::new(Recipe::new(command.clone(), frame, plan.log.clone())))
-    });
-    nodes.collect()
+    let area = memory.area_of(node).folder().to_owned();
+    let ticket = Ticket { area: Some(area.clone()), ..ticket.clone() };
+    let kit = StartKit {
+        master: ticket.master,
+        identity: identity.clone(),
+        client_ticket: ticket.to_string(),
+        slots: plan.slots,
+        memory: plan.memory,
+        named: plan.named.clone(),
+        area,
+        area_share: share.memory.min(plan.memory / 100 * STORE_PERCENT),
+        spill_share: share.disk,
+    };
+    kit.to_frame().map_err(cannot_start)
 }
 
 fn start_master(authority: &Authority, plan: &Plan) -> Result<Arc<SharedMaster>> {
     let mut config = MasterConfig::default();
     // A worker that was started again may knock before the loss of its predecessor is known.
     config.max_workers = config.max_workers.max(2 * plan.workers);
+    config.mixed = plan.mixed;
     config.value_limit = plan.value_limit.unwrap_or(config.value_limit);
     config.scheduler.max_deaths = plan.max_worker_deaths.unwrap_or(config.scheduler.max_deaths);
     let identity = authority.issue(Role::Master).map_err(cannot_start)?;

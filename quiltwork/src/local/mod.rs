@@ -12,6 +12,7 @@ mod master;
 mod meter;
 mod output;
 mod process;
+mod python;
 mod restart;
 mod roster;
 mod shared_memory;

@@ -1,5 +1,6 @@
 //! One worker process from its start to its grave: how it is started, waited for and described; when to start another
 //! is not decided here.
+use super::builder::Command as Program;
 use super::kit::{Summons, VARIABLE};
 use super::output::{Output, WorkerLog};
 use super::roster::as_pid;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// How to start a worker; the same for all of a cluster.
+/// How to start a worker; the same for all of a node that run one program.
 pub(super) struct Recipe {
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -27,9 +28,10 @@ impl Recipe {
     /// This program is started through `/proc/self/exe`: that is what runs here, even if its file was replaced or
     /// deleted by a build meanwhile. It gets this process's arguments, so that a `main` without `init()` takes the
     /// same way to the cluster's start, where it is told what is missing.
-    pub(super) fn new(command: Option<(PathBuf, Vec<OsString>)>, kit: Vec<u8>, log: WorkerLog) -> Self {
-        let this = || (PathBuf::from("/proc/self/exe"), std::env::args_os().skip(1).collect());
-        let (program, arguments) = command.unwrap_or_else(this);
+    pub(super) fn new(command: Option<Program>, kit: Vec<u8>, log: WorkerLog) -> Self {
+        let this =
+            || Program { program: PathBuf::from("/proc/self/exe"), arguments: std::env::args_os().skip(1).collect() };
+        let Program { program, arguments } = command.unwrap_or_else(this);
         Self { program, arguments, kit, log }
     }
 
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     fn run(script: &str) -> Ended {
-        let command = (PathBuf::from("/bin/sh"), vec!["-c".into(), script.into()]);
+        let command = Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
         let recipe = Recipe::new(Some(command), b"kit\n".to_vec(), WorkerLog::Null);
         let process = WorkerProcess::start(&recipe, 1).expect("a shell is everywhere");
         process.wait_for_end();

@@ -17,15 +17,16 @@ pub(super) struct Roster {
 
 struct State {
     running: Vec<u32>,
-    supervisors: usize,
+    /// Of each company of workers.
+    supervisors: Vec<usize>,
     lost: u64,
     stopping: bool,
     refusal: Option<Problem>,
 }
 
 impl Roster {
-    /// A record for this many supervisors, each of which must call [`Roster::supervisor_left`] once.
-    pub(super) fn new(supervisors: usize) -> Self {
+    /// A record for this many supervisors of each company, each of which must call [`Roster::supervisor_left`] once.
+    pub(super) fn new(supervisors: Vec<usize>) -> Self {
         let state = State { running: Vec::new(), supervisors, lost: 0, stopping: false, refusal: None };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -56,12 +57,12 @@ impl Roster {
         self.changed.notify_all();
     }
 
-    /// A supervisor is done. Says whether it was the last one of a cluster that nobody has asked to end.
-    pub(super) fn supervisor_left(&self) -> bool {
+    /// A supervisor is done. Says whether it was the last one of its company, in a cluster that nobody has asked to end.
+    pub(super) fn supervisor_left(&self, company: usize) -> bool {
         let mut state = self.lock();
-        state.supervisors -= 1;
+        state.supervisors[company] -= 1;
         self.changed.notify_all();
-        state.supervisors == 0 && !state.stopping
+        state.supervisors[company] == 0 && !state.stopping
     }
 
     /// Why a supervisor gave up, if one did.
@@ -117,7 +118,7 @@ impl Roster {
 
     /// Waits until no supervisor is left, at most for `limit`; says whether that is so.
     pub(super) fn wait_until_unsupervised(&self, limit: Duration) -> bool {
-        self.wait(limit, |state| state.supervisors == 0)
+        self.wait(limit, |state| state.supervisors.iter().all(|left| *left == 0))
     }
 
     fn wait(&self, limit: Duration, done: impl Fn(&State) -> bool) -> bool {
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn only_an_unasked_end_is_a_loss() {
-        let roster = Roster::new(1);
+        let roster = Roster::new(vec![1]);
         roster.process_started(u32::MAX >> 1);
         assert_eq!(roster.pids(), [u32::MAX >> 1]);
         assert!(roster.process_ended(u32::MAX >> 1));
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn a_stranger_is_never_killed() {
         let mut stranger = std::process::Command::new("sleep").arg("600").spawn().expect("sleep is everywhere");
-        let roster = Roster::new(1);
+        let roster = Roster::new(vec![1]);
         assert!(!roster.kill(stranger.id()));
         roster.kill_all();
         assert_eq!(stranger.try_wait().expect("it is our child"), None);
@@ -181,27 +182,28 @@ mod tests {
     #[test]
     fn a_process_started_while_the_cluster_ends_is_killed() {
         let mut late = std::process::Command::new("sleep").arg("600").spawn().expect("sleep is everywhere");
-        let roster = Roster::new(1);
+        let roster = Roster::new(vec![1]);
         roster.stop();
         roster.process_started(late.id());
         assert!(!late.wait().expect("it is our child").success());
     }
 
     #[test]
-    fn the_last_supervisor_to_leave_knows_it() {
-        let roster = Roster::new(2);
+    fn the_last_supervisor_of_a_company_knows_it() {
+        let roster = Roster::new(vec![2, 1]);
         roster.gave_up(Problem::new("first"));
         roster.gave_up(Problem::new("second"));
         assert_eq!(roster.refusal(), Some(Problem::new("first")));
-        assert!(!roster.supervisor_left());
+        assert!(!roster.supervisor_left(0));
+        assert!(roster.supervisor_left(1));
         assert!(!roster.wait_until_unsupervised(Duration::from_millis(1)));
-        assert!(roster.supervisor_left());
+        assert!(roster.supervisor_left(0));
         assert!(roster.wait_until_unsupervised(LONG));
     }
 
     #[test]
     fn a_pause_ends_when_the_cluster_does() {
-        let roster = Roster::new(1);
+        let roster = Roster::new(vec![1]);
         assert!(roster.pause(Duration::from_millis(1)));
         std::thread::scope(|scope| {
             let pausing = scope.spawn(|| roster.pause(LONG));

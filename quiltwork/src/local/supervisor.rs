@@ -3,6 +3,7 @@
 //! The system kills a worker when the *thread* that started it ends, so this thread lives at least as long as its process.
 use super::master::SharedMaster;
 use super::process::{Ended, Recipe, WorkerProcess};
+use super::python;
 use super::restart::{Life, RestartPolicy, Verdict};
 use super::roster::Roster;
 use crate::error::Problem;
@@ -20,6 +21,8 @@ const SURELY_JOINED: Duration = Duration::from_secs(2);
 pub(super) struct Supervisor {
     /// Which worker it keeps alive, from 1.
     pub(super) number: usize,
+    /// Of which company it is.
+    pub(super) company: usize,
     /// How to start it.
     pub(super) recipe: Arc<Recipe>,
     /// Where its processes are recorded.
@@ -91,6 +94,9 @@ impl Supervisor {
         if ended.status.code() == Some(STATUS_UNINITIALISED) {
             return Life::Unfit(never_initialised(&self.recipe.program()));
         }
+        if ended.status.code() == Some(python::STATUS_NO_PACKAGE) {
+            return Life::Unfit(python::no_package(&self.recipe.program()));
+        }
         Life::NeverJoined { how }
     }
 
@@ -101,11 +107,13 @@ impl Supervisor {
 }
 
 impl Drop for Supervisor {
-    /// With the last worker gone for good, nobody will ever do the pending work: its clients are told by the end of
-    /// the master.
+    /// With the last worker of a program gone for good, nobody will ever do the work that waits for it: its clients are
+    /// told by the end of the master.
     fn drop(&mut self) {
-        if self.roster.supervisor_left() {
-            tracing::error!("no worker is left and none will be started: the cluster ends");
+        if self.roster.supervisor_left(self.company) {
+            let program = self.recipe.program();
+            let program = program.display();
+            tracing::error!("no worker of `{program}` is left and none will be started: the cluster ends");
             self.master.stop();
         }
     }

@@ -53,6 +53,7 @@ pub(crate) fn assignment(
             (None, None) => Duty::Task,
         },
         time_limit: label.and_then(|label| label.time_limit),
+        plain: record.plain,
     };
     (assignment, builder.out)
 }
@@ -171,6 +172,7 @@ mod tests {
         TaskRecord {
             function: Some(FunctionId(0)),
             slots: 1,
+            plain: false,
             arguments: arguments.into(),
             label: None,
             value: StoredValue::Awaited,

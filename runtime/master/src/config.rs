@@ -20,6 +20,9 @@ pub struct MasterConfig {
     pub max_clients: usize,
     /// Tasks a job may have at a time (submitted and not yet released). Default 2 million: under a gigabyte of records.
     pub max_tasks_per_job: u32,
+    /// Whether workers of different programs join. Then each task asks for one that has its function, and one that none has
+    /// is refused. Default: no; all workers are taken for alike.
+    pub mixed: bool,
 }
 
 impl Default for MasterConfig {
@@ -32,6 +35,7 @@ impl Default for MasterConfig {
             max_workers: 1024,
             max_clients: 2048,
             max_tasks_per_job: 2_000_000,
+            mixed: false,
         }
     }
 }

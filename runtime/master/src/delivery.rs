@@ -53,6 +53,7 @@ impl<'a> Teller<'a> {
                 pid: seat.pid,
                 node: overview.node,
                 capacity: overview.capacity.without_bindings(),
+                any_python: seat.any_python,
                 assigned: overview.assigned,
                 running: overview.running,
                 actors: overview.actors,

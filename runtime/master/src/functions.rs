@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Functions one client may name: far above any program, far below what could hurt.
 pub(crate) const FUNCTIONS_PER_LINK: u32 = 16 * 1024;
 /// Functions the cluster remembers; names are kept for the life of the master.
-const FUNCTIONS_IN_CLUSTER: usize = 64 * 1024;
+pub(crate) const FUNCTIONS_IN_CLUSTER: usize = 64 * 1024;
 /// The longest name of a function, in bytes.
 pub(crate) const NAME_LIMIT: usize = 1024;
 
@@ -31,6 +31,11 @@ impl Functions {
         self.names.push(Arc::clone(&name));
         self.numbers.insert(name, number);
         Some(number)
+    }
+
+    /// All names, in the order of their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
     }
 
     /// The name behind a number given out by [`Self::number_of`].

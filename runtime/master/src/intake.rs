@@ -52,6 +52,9 @@ impl Master {
             return Err(format!("the name of a function has {} bytes, over the limit of {NAME_LIMIT}", name.len()));
         }
         let ours = self.functions.number_of(name);
+        if let Some(abilities) = &mut self.abilities {
+            abilities.keep_up(&self.functions);
+        }
         if let Some(client) = self.clients.get_mut(&job) {
             client.functions.define(theirs, ours);
         }
@@ -76,7 +79,11 @@ impl Master {
                 self.turn_away(id, kept)?;
                 continue;
             }
-            match admitted {
+            let bound = admitted.and_then(|(mut spec, record)| {
+                self.abilities.as_ref().map_or(Ok(()), |abilities| abilities.bind(&mut spec, &self.functions))?;
+                Ok((spec, record))
+            });
+            match bound {
                 Ok((spec, record)) => self.keep(spec, record, &mut batch),
                 Err(failure) => self.keep_refused(id, kept, failure, &mut batch),
             }

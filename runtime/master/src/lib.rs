@@ -13,6 +13,7 @@
 //!   client's news wait as ids until its link has taken the news before.
 //! - A link that does not keep up is closed: the worker is lost, the client gone.
 
+mod abilities;
 mod assignment;
 mod bulk;
 mod client_link;

@@ -5,7 +5,7 @@ use crate::doorway::Doorway;
 use crate::master::Master;
 use crate::worker_link::{WorkerLink, WorkerProfile};
 use actix::prelude::*;
-use quiltwork_protocol::{Hello, Purpose, RefusalKind, Welcome, You};
+use quiltwork_protocol::{Purpose, RefusalKind, Welcome, You};
 use quiltwork_transport::{Connection, Endpoint, Guest, MeetError, Role, meet};
 use quiltwork_types::{Epoch, JobId, NodeId, WorkerId};
 use std::cell::Cell;
@@ -36,8 +36,10 @@ pub(crate) struct Listener {
     greeting: Arc<Semaphore>,
     workers: Places,
     clients: Places,
-    /// What the first client sent; 0 until then.
+    /// What the first client sent that has tasks of its own; 0 until then.
     registry: Cell<u64>,
+    /// In a mixed cluster programs differ.
+    mixed: bool,
 }
 
 /// The places for one kind of peer, and the numbers they go by. No number is given twice.
@@ -74,6 +76,7 @@ impl Listener {
             workers: Places::new(config.max_workers),
             clients: Places::new(config.max_clients),
             registry: Cell::new(0),
+            mixed: config.mixed,
         }
     }
 
@@ -137,12 +140,12 @@ impl Listener {
             return self.turn_away(guest, "workers", "max_workers", self.workers.limit).await;
         };
         let (worker, connection) = (WorkerId(number), guest.connection().clone());
-        let Hello { purpose: Purpose::Worker { pid, capacity, address, node }, .. } = guest.hello.clone() else {
+        let Purpose::Worker { pid, capacity, address, node, repertoire } = guest.hello.purpose.clone() else {
             unreachable!("only a hello of a worker comes here");
         };
         let address = reachable(address, connection.remote_address());
         let link = guest.welcome(self.welcome(You::Worker(worker))).await?;
-        let profile = WorkerProfile { worker, pid, capacity, address, node };
+        let profile = WorkerProfile { worker, pid, capacity, address, node, repertoire };
         WorkerLink::start_on(link, connection, profile, &self.host, place);
         Ok(())
     }
@@ -161,7 +164,7 @@ impl Listener {
             // Replaced by the version both sides speak when it is sent.
             version: quiltwork_protocol::VERSION_MAX,
             epoch: self.epoch,
-            registry: self.registry.get(),
+            registry: if self.mixed { 0 } else { self.registry.get() },
             value_limit: self.host.value_limit,
             you,
         }
@@ -197,7 +200,8 @@ mod tests {
     #[test]
     fn a_role_allows_its_own_purpose_only() {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let worker = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address, node: None };
+        let repertoire = quiltwork_protocol::Repertoire::default();
+        let worker = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address, node: None, repertoire };
         let roles = [Role::Master, Role::Admin, Role::Client, Role::Worker, Role::Viewer];
         let client = Purpose::Client { node: None, inside: None };
         let clients: Vec<_> = roles.into_iter().filter(|role| check_role(*role, &client).is_ok()).collect();

@@ -1,5 +1,6 @@
 //! The actor that owns the scheduler and the clock: it hands events in and carries actions out, batch by batch; it
 //! decides nothing itself and waits for nobody.
+use crate::abilities::Abilities;
 use crate::assignment::{Way, assignment};
 use crate::client_link::{ClientLink, Deliver};
 use crate::config::MasterConfig;
@@ -13,6 +14,7 @@ use crate::reports::{Finished, Report};
 use crate::worker_link::{Obey, WorkerLink};
 use actix::dev::SendError;
 use actix::prelude::*;
+use quiltwork_protocol::Repertoire;
 use quiltwork_protocol::master_to_worker::Orphan;
 use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_transport::Connection;
@@ -30,6 +32,8 @@ pub(crate) struct Master {
     pub(crate) scheduler: Scheduler,
     pub(crate) payloads: Payloads,
     pub(crate) functions: Functions,
+    /// In a mixed cluster.
+    pub(crate) abilities: Option<Abilities>,
     pub(crate) workers: BTreeMap<WorkerId, Seat>,
     pub(crate) clients: BTreeMap<JobId, Client>,
     pub(crate) departed: Departed,
@@ -49,6 +53,8 @@ pub(crate) struct Seat {
     pub(crate) link: Addr<WorkerLink>,
     pub(crate) connection: Connection,
     pub(crate) pid: u32,
+    /// Whether it runs functions in Python.
+    pub(crate) any_python: bool,
     pub(crate) node: Option<NodeId>,
     /// Where it serves values.
     pub(crate) address: SocketAddr,
@@ -97,6 +103,7 @@ impl Master {
         Self {
             scheduler: Scheduler::new(config.scheduler.clone()),
             payloads: Payloads::new(config.put_limit),
+            abilities: config.mixed.then(Abilities::default),
             config,
             functions: Functions::default(),
             workers: BTreeMap::new(),
@@ -348,6 +355,7 @@ impl Master {
 pub(crate) struct WorkerArrived {
     pub(crate) worker: WorkerId,
     pub(crate) capacity: Resources,
+    pub(crate) repertoire: Repertoire,
     pub(crate) seat: Seat,
 }
 
@@ -355,8 +363,9 @@ impl Handler<WorkerArrived> for Master {
     type Result = ();
 
     /// Besides what it says it has, a worker has what binds tasks to it.
-    fn handle(&mut self, WorkerArrived { worker, capacity, seat }: WorkerArrived, ctx: &mut Self::Context) {
-        let (node, capacity) = (seat.node, capacity.bound_to(worker, seat.node));
+    fn handle(&mut self, arrival: WorkerArrived, ctx: &mut Self::Context) {
+        let WorkerArrived { worker, capacity, repertoire, seat } = arrival;
+        let (node, mut capacity) = (seat.node, capacity.bound_to(worker, seat.node));
         if seat.is_near(self.config.listen.ip())
             && let Some(how) = self.departed.take(seat.pid)
         {
@@ -365,6 +374,11 @@ impl Handler<WorkerArrived> for Master {
         }
         tracing::info!(%worker, pid = seat.pid, peer = %seat.connection.remote_address(), "worker joined");
         self.workers.insert(worker, seat);
+        if let Some(abilities) = &mut self.abilities {
+            abilities.learn(&repertoire, &self.functions);
+            let functions = repertoire.functions.iter().map(String::as_str);
+            capacity = capacity.able_to_run(functions, repertoire.any_python);
+        }
         self.apply(Event::WorkerJoined { worker, capacity, node });
         self.finish(ctx);
     }

@@ -124,6 +124,7 @@ mod tests {
             partition: None,
             duty: Duty::Task,
             time_limit: None,
+            plain: false,
         }
     }
 

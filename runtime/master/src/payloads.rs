@@ -16,6 +16,8 @@ pub(crate) struct TaskRecord {
     pub(crate) function: Option<FunctionId>,
     /// How many slots it occupies while it runs.
     pub(crate) slots: u32,
+    /// Whether the result is wanted as plain data.
+    pub(crate) plain: bool,
     /// One per parameter of the function.
     pub(crate) arguments: Box<[StoredArgument]>,
     /// What few tasks have.
@@ -103,7 +105,7 @@ impl TaskRecord {
     }
 
     fn without_function(value: StoredValue) -> Self {
-        Self { function: None, slots: 0, arguments: Box::default(), label: None, value }
+        Self { function: None, slots: 0, plain: false, arguments: Box::default(), label: None, value }
     }
 
     /// How often the arguments mention a value.
@@ -263,6 +265,7 @@ mod tests {
         TaskRecord {
             function: Some(FunctionId(0)),
             slots: 1,
+            plain: false,
             arguments: Box::new([StoredArgument::Literal(Encoding::Raw, Bytes::from_static(bytes))]),
             label: None,
             value: StoredValue::Awaited,

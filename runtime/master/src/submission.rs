@@ -32,6 +32,7 @@ pub(crate) fn admit(
     let record = TaskRecord {
         function: functions.resolve(function),
         slots: options.resources.slots,
+        plain: options.plain,
         arguments,
         label: label(&options),
         value: StoredValue::Awaited,

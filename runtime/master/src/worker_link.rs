@@ -8,7 +8,7 @@ use crate::orders::Orders;
 use crate::reports::translate;
 use actix::fut::wrap_future;
 use actix::prelude::*;
-use quiltwork_protocol::{MasterToWorker, Parcel, WorkerToMaster};
+use quiltwork_protocol::{MasterToWorker, Parcel, Repertoire, WorkerToMaster};
 use quiltwork_transport::{Connection, Link, LinkError, LinkReceiver, LinkSender, PushError};
 use quiltwork_types::{LossReason, NodeId, Resources, WorkerId};
 use std::collections::VecDeque;
@@ -31,6 +31,8 @@ pub(crate) struct WorkerProfile {
     pub(crate) address: SocketAddr,
     /// The node whose store it shares.
     pub(crate) node: Option<NodeId>,
+    /// What it can run.
+    pub(crate) repertoire: Repertoire,
 }
 
 /// One worker's connection.
@@ -52,27 +54,28 @@ impl WorkerLink {
     /// Starts the actor: the master hears of the worker first and then of what it says. `place` is given back when the
     /// link has ended.
     pub(crate) fn start_on(
-        link: Link<MasterToWorker, WorkerToMaster>,
+        Link { sender, receiver }: Link<MasterToWorker, WorkerToMaster>,
         connection: Connection,
         profile: WorkerProfile,
         host: &Host,
         place: OwnedSemaphorePermit,
     ) {
-        let WorkerProfile { worker, pid, capacity, address, node } = profile;
+        let WorkerProfile { worker, pid, capacity, address, node, repertoire } = profile;
         let master = host.master.clone();
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(host.links);
             let (told, orders) = (Told::default(), Orders::default());
-            let seat = Seat { link: ctx.address(), connection: connection.clone(), pid, node, address, told, orders };
-            let arrival = WorkerArrived { worker, capacity, seat };
-            let listening = wrap_future::<_, Self>(listen(master.clone(), arrival, link.receiver, host.value_limit));
+            let (link, peer, any_python) = (ctx.address(), connection.clone(), repertoire.any_python);
+            let seat = Seat { link, connection: peer, pid, any_python, node, address, told, orders };
+            let arrival = WorkerArrived { worker, capacity, repertoire, seat };
+            let listening = wrap_future::<_, Self>(listen(master.clone(), arrival, receiver, host.value_limit));
             ctx.spawn(listening.map(|reason, link, ctx| link.end(reason, ctx)));
             ctx.spawn(wrap_future(serve_worker(connection.clone(), master.clone())));
             Self {
                 worker,
                 master,
                 connection,
-                sender: link.sender,
+                sender,
                 backlog: VecDeque::new(),
                 waiting_for_room: false,
                 verdict: None,

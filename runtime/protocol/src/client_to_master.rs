@@ -113,6 +113,8 @@ pub struct TaskOptions {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on; told to the task.
     pub partition: Option<u32>,
+    /// Whether the result is wanted as plain data, which functions of every language read.
+    pub plain: bool,
     /// How long an attempt may run.
     pub time_limit: Option<Duration>,
     /// What it is in relation to actors; no reference, which has a message of its own.

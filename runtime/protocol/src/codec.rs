@@ -1,8 +1,9 @@
-//! The only file that names bincode: every encode and decode of the project, always limited, always consumed whole
-//! or, where values follow one another, up to the next one.
+//! The only file that names bincode: every encode and decode of the project but of plain data, always limited, always
+//! consumed whole or, where values follow one another, up to the next one.
 //!
 //! bincode's own limit stops neither deep recursion nor endless lists of zero-sized elements, so no wire type may have
 //! a recursive or zero-sized element; values of users may, they are decoded only in the user's own processes.
+use crate::plain;
 use bincode::config::{Configuration, Limit};
 use bincode::error::{DecodeError, EncodeError};
 use bytes::Bytes;
@@ -52,7 +53,7 @@ pub enum CodecError {
         left: usize,
     },
     /// A value of another type.
-    #[error("a {expected} was expected, but the value is of another type ({found:?})")]
+    #[error("a {expected} was expected, but the value is of another type: {found}")]
     WrongType {
         /// The type the reader wants.
         expected: &'static str,
@@ -116,13 +117,16 @@ pub fn append_value<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), Co
     })
 }
 
-/// Reads a user's value from exactly these bytes.
+/// Reads a user's value from exactly these bytes, which are its bincode or plain data.
 ///
 /// # Errors
 /// If the tag names another type, or the bytes are not one whole encoding of `T`. Collections grow as elements arrive;
 /// only strings and byte buffers are allocated by the length that was read, before it is known whether the bytes are
 /// there, which is why absurd lengths are refused first.
 pub fn decode_value<T: DeserializeOwned>(encoding: Encoding, bytes: &[u8]) -> Result<T, CodecError> {
+    if encoding == Encoding::MessagePack {
+        return plain::decode(bytes);
+    }
     if encoding != encoding_of::<T>() {
         return Err(CodecError::WrongType { expected: core::any::type_name::<T>(), found: encoding });
     }
@@ -190,6 +194,9 @@ impl<'de> SeqAccess<'de> for &mut Elements<'de> {
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
         let Some((position, (encoding, bytes))) = self.items.next() else { return Ok(None) };
         let wrong = |e: CodecError| DecodeError::custom(format_args!("element {position}: {e}"));
+        if *encoding == Encoding::MessagePack {
+            return plain::decode_seed(seed, bytes).map(Some).map_err(wrong);
+        }
         if *encoding != encoding_of::<S::Value>() {
             let expected = core::any::type_name::<S::Value>();
             return Err(wrong(CodecError::WrongType { expected, found: *encoding }));

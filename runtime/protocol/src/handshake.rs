@@ -52,7 +52,7 @@ pub struct Hello {
     pub versions: VersionRange,
     /// What its build calls itself.
     pub build: String,
-    /// Hash over the names and signatures of its registered tasks; 0 if it has none.
+    /// Hash over the names and signatures of its own registered tasks; 0 if it has none.
     pub registry: u64,
     /// What it wants to be; its certificate must allow that.
     pub purpose: Purpose,
@@ -79,7 +79,18 @@ pub enum Purpose {
         address: SocketAddr,
         /// The node whose store of values it shares; none if it keeps its values to itself.
         node: Option<NodeId>,
+        /// What it can run.
+        repertoire: Repertoire,
     },
+}
+
+/// The functions a worker can run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repertoire {
+    /// The names of those its program was built with.
+    pub functions: Vec<String>,
+    /// Whether it runs any function of Python's as well, `module:function`, which it finds when it is asked for it.
+    pub any_python: bool,
 }
 
 /// The master's answer.
@@ -109,7 +120,8 @@ pub struct Welcome {
     pub version: u16,
     /// The master's life.
     pub epoch: Epoch,
-    /// The master's registry hash as its first client sent it; differs if the builds differ.
+    /// The registry hash of the master's first client; differs if the builds differ. 0 if there was none, and in a mixed
+    /// cluster, where each function is looked for by its name.
     pub registry: u64,
     /// The largest value accepted, in bytes.
     pub value_limit: u64,

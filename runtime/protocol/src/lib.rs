@@ -7,12 +7,14 @@ pub mod master_to_client;
 pub mod master_to_worker;
 mod parcel;
 mod peer;
+mod plain;
 pub mod worker_to_master;
 
 pub use client_to_master::ClientToMaster;
 pub use codec::CodecError;
 pub use handshake::{
-    ALPN, BUILD, Hello, HelloReply, MAGIC, Purpose, RefusalKind, VERSION_MAX, VERSION_MIN, VersionRange, Welcome, You,
+    ALPN, BUILD, Hello, HelloReply, MAGIC, Purpose, RefusalKind, Repertoire, VERSION_MAX, VERSION_MIN, VersionRange,
+    Welcome, You,
 };
 pub use master_to_client::MasterToClient;
 pub use master_to_worker::MasterToWorker;
@@ -20,6 +22,7 @@ pub use parcel::{
     Message, PARCEL_HEADER, PARCEL_LIMIT, PAYLOADS_LIMIT, Parcel, ParcelError, decode_parcels, encode_parcel,
 };
 pub use peer::{Asker, BulkReply, BulkRequest, ByteRange, Holder};
+pub use plain::{PLAIN_DEPTH, encode_plain};
 pub use worker_to_master::WorkerToMaster;
 
 /// Results and arguments up to this many bytes travel with the messages; larger ones stay where they were made.

@@ -95,6 +95,8 @@ pub struct Assignment {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on.
     pub partition: Option<u32>,
+    /// Whether the result is wanted as plain data.
+    pub plain: bool,
     /// How long it may run.
     pub time_limit: Option<Duration>,
     /// What becomes of it here.

@@ -32,7 +32,7 @@ pub struct Config {
     pub resource_patience: Duration,
     /// How long bytes in the area of a node wait for a worker there to adopt them, before a value nobody can make again
     /// counts as lost. Long enough for a process to be started again even after some failures, short enough not to be
-    /// taken for a hang.
+    /// taken for a hang. A task waits as long for a worker that can run its function, where not all can.
     pub adoption_patience: Duration,
 }
 

@@ -1,11 +1,12 @@
 //! Waiting for time: pauses between retries, tasks that hope for a worker that could hold them, values to be adopted.
+use crate::config::Config;
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use quiltwork_types::{FailureKind, Resources, TaskFailure, Time, WorkerId};
+use quiltwork_types::{FailureKind, NamedResource, Resources, TaskFailure, Time, WorkerId};
 
 impl Scheduler {
     /// Looks at everything that is due, whatever the event was.
@@ -65,16 +66,25 @@ impl Scheduler {
     }
 
     fn await_patience(&mut self, turn: &Turn<'_>, key: Key) {
+        let wanted = &self.shapes[self.tasks[key].shape].wanted;
         let due = self.end_of_patience(key);
-        if due > turn.now {
+        // Workers that can run it are there, and have too little: they are not started again with more.
+        let is_in_vain = !lacks_ability(wanted, self.workers.largest())
+            && self.tasks[key].story.submitted() + self.config.resource_patience <= turn.now;
+        if due > turn.now && !is_in_vain {
             self.timers.insert((due, key));
         } else {
             self.despair(key);
         }
     }
 
+    /// A worker that can run a task's function is waited for as long as any that is started again.
     pub(crate) fn end_of_patience(&self, key: Key) -> Time {
-        self.tasks[key].story.submitted() + self.config.resource_patience
+        let task = &self.tasks[key];
+        let Config { resource_patience, adoption_patience, .. } = self.config;
+        let asks_for_ability = self.shapes[task.shape].wanted.named.iter().any(NamedResource::is_ability);
+        let patience = if asks_for_ability { resource_patience.max(adoption_patience) } else { resource_patience };
+        task.story.submitted() + patience
     }
 
     /// Tasks in the queue that are bound to a worker that is gone, and perhaps to others: no new one will ever have
@@ -92,8 +102,12 @@ impl Scheduler {
         if shape.bound_to.is_empty() || shape.able > 0 {
             return;
         }
-        let is_there = shape.bound_to.iter().any(|worker| self.workers.get(*worker).is_some());
+        let mut there = shape.bound_to.iter().filter_map(|worker| self.workers.get(*worker)).peekable();
+        let is_there = there.peek().is_some();
+        let is_unable = there.all(|worker| lacks_ability(&shape.wanted, &worker.capacity));
         let (what, hint) = match (is_there, shape.bound_to.len()) {
+            (true, 1) if is_unable => ("whose program does not have its function", OTHERS),
+            (true, _) if is_unable => ("whose programs do not have its function or which are not there", OTHERS),
             (true, 1) => ("which has less than it asks for", "ask for less"),
             (true, _) => ("which have less than it asks for or are not there", "ask for less"),
             (false, 1) => ("which is not there (any more)", "ask the client for its workers"),
@@ -106,16 +120,23 @@ impl Scheduler {
 
     fn despair(&mut self, key: Key) {
         let task = &self.tasks[key];
-        let wanted = &self.shapes[task.shape].wanted;
-        let largest = listed(wanted, self.workers.largest());
-        let message = format!("it asks for {}; the most any worker has is {largest}", listed(wanted, wanted));
-        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(
-            "ask for less, or start workers that have it: `LocalCluster::builder()` takes `.slots`, \
-                 `.memory_limit` and `.resource`",
-        );
+        let (wanted, largest) = (&self.shapes[task.shape].wanted, self.workers.largest());
+        let (message, hint) = if lacks_ability(wanted, largest) {
+            let message = String::from("no worker is there (any more) whose program has its function");
+            (message, "what those workers printed last says why they ended")
+        } else {
+            let (asked, most) = (listed(wanted, wanted), listed(wanted, largest));
+            let hint = "ask for less, or start workers that have it: `LocalCluster::builder()` takes `.slots`, \
+                `.memory_limit` and `.resource`";
+            (format!("it asks for {asked}; the most any worker has is {most}"), hint)
+        };
+        let failure = TaskFailure::new(FailureKind::NoSuchResources, task.id, message).with_hint(hint);
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
 }
+
+/// What to do about workers of the wrong program.
+const OTHERS: &str = "bind it to workers of the program that has it";
 
 /// The workers in words.
 fn named(workers: &[WorkerId]) -> String {
@@ -124,12 +145,18 @@ fn named(workers: &[WorkerId]) -> String {
     format!("{noun} {}", joined.collect::<Vec<_>>().join(" or "))
 }
 
+/// Whether no worker can run the function that is asked for.
+fn lacks_ability(wanted: &Resources, largest: &Resources) -> bool {
+    wanted.named.iter().any(|r| r.is_ability() && largest.amount(&r.name) == 0)
+}
+
 /// What `has` has of everything `wanted` asks for, in words.
 fn listed(wanted: &Resources, has: &Resources) -> String {
     let mut parts = alloc::vec![format!("{} {}", has.slots, if has.slots == 1 { "slot" } else { "slots" })];
     if wanted.memory > 0 {
         parts.push(format!("{} bytes of memory", has.memory));
     }
-    parts.extend(wanted.named.iter().map(|r| format!("{} of `{}`", has.amount(&r.name), r.name)));
+    let named = wanted.named.iter().filter(|r| !r.is_ability());
+    parts.extend(named.map(|r| format!("{} of `{}`", has.amount(&r.name), r.name)));
     parts.join(", ")
 }

@@ -26,9 +26,11 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Whether it takes more than one slot, so that a stream of smaller tasks could keep it out for ever.
+    /// Whether it takes more than one slot, so that a stream of smaller tasks could keep it out for ever. What a worker
+    /// can run never runs out.
     pub(crate) fn is_large(&self) -> bool {
-        self.wanted.slots > 1 || self.wanted.memory > 0 || !self.wanted.named.is_empty()
+        let named = &self.wanted.named;
+        self.wanted.slots > 1 || self.wanted.memory > 0 || !named.iter().all(NamedResource::is_ability)
     }
 }
 

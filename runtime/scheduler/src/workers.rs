@@ -283,9 +283,9 @@ fn raise(largest: &mut Resources, capacity: &Resources) {
     largest.memory = largest.memory.max(capacity.memory);
     let mut named = core::mem::take(&mut largest.named).into_vec();
     for has in &capacity.named {
-        match named.iter_mut().find(|known| known.name == has.name) {
-            Some(known) => known.amount = known.amount.max(has.amount),
-            None => named.push(NamedResource { name: has.name.clone(), amount: has.amount }),
+        match named.binary_search_by(|known| known.name.cmp(&has.name)) {
+            Ok(place) => named[place].amount = named[place].amount.max(has.amount),
+            Err(place) => named.insert(place, NamedResource { name: has.name.clone(), amount: has.amount }),
         }
     }
     largest.named = named.into_boxed_slice();

@@ -45,8 +45,8 @@ pub(crate) const BULK_CHUNKS: usize = 64;
 /// Buffers of a link that grew beyond this in a burst are given back after it, in bytes.
 pub(crate) const BUFFER_KEPT: usize = 1 << 20;
 
-/// The largest hello, hello reply or bulk head, in bytes: they hold a few names and numbers.
-pub(crate) const FRAME_LIMIT: usize = 64 << 10;
+/// The largest hello, hello reply or bulk head, in bytes: they hold numbers, and the names of a program's functions.
+pub(crate) const FRAME_LIMIT: usize = 256 << 10;
 
 /// Bytes set aside for a value before any of it has arrived. A peer that announces more has to send it first.
 pub(crate) const BULK_AHEAD: u64 = 64 << 20;

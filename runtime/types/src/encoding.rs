@@ -1,4 +1,5 @@
 //! The tag that says how a value's bytes are to be read; the bytes themselves are elsewhere.
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// How the bytes of a value were made. A consumer that expects another encoding refuses the value.
@@ -13,6 +14,24 @@ pub enum Encoding {
     /// The name of an actor: what [`TaskId::to_bytes`](crate::TaskId::to_bytes) makes of its constructor or of a
     /// reference to it.
     Actor,
+    /// Plain data in MessagePack: every language reads it.
+    MessagePack,
+    /// An array of numbers behind a header that says of which kind and shape: every language reads it in place.
+    Array,
+}
+
+/// What people are told of a value that cannot be read: which language made it, and how.
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bincode(_) => "a Rust value in bincode",
+            Self::Raw => "raw bytes",
+            Self::Pickle => "a Python object in pickle",
+            Self::Actor => "an actor",
+            Self::MessagePack => "plain data in MessagePack",
+            Self::Array => "an array of numbers",
+        })
+    }
 }
 
 /// A hash of a type's name (FNV-1a, 64 bit): equal names give equal hashes in every build.

@@ -1,5 +1,6 @@
 //! What a task asks for and what a worker has; comparing the two is all this file does.
 use crate::ids::{NodeId, WorkerId};
+use crate::names::is_python;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -31,6 +32,10 @@ const WORKER_PREFIX: &str = "worker:";
 const NODE_PREFIX: &str = "node:";
 /// What stands between the workers of which any will do.
 const OR: char = '|';
+/// What the names of resources begin with that say which functions a worker can run.
+const ABILITY_PREFIX: &str = "runs:";
+/// What follows for all functions of Python's modules: no function in Rust has this name.
+const ANY_PYTHON: &str = "python";
 
 /// How much every worker has of the resources that bind: more tasks than can ever be given to it.
 const PLENTY: u64 = u32::MAX as u64;
@@ -67,20 +72,32 @@ impl NamedResource {
         numbers.filter_map(|number| number.parse().ok().map(WorkerId))
     }
 
-    /// Whether what a worker has under this name is what is asked for.
-    #[must_use]
-    pub fn is_met_by(&self, name: &str) -> bool {
-        let is_among = |numbers: &str| {
-            let number = name.strip_prefix(WORKER_PREFIX);
-            numbers.contains(OR) && number.is_some_and(|number| numbers.split(OR).any(|other| other == number))
-        };
-        *self.name == *name || self.name.strip_prefix(WORKER_PREFIX).is_some_and(is_among)
+    /// The numbers of the workers of which any will do, if there are several.
+    fn choice(&self) -> Option<&str> {
+        self.name.strip_prefix(WORKER_PREFIX).filter(|numbers| numbers.contains(OR))
     }
 
-    /// Whether it binds a task to a place. Such names are the cluster's own.
+    /// What only workers have that can run the function of this name: `module:function` is one of Python's, which are
+    /// found where they run; all others are built into programs.
+    #[must_use]
+    pub fn of_ability(function: &str) -> Self {
+        Self::of_functions(if is_python(function) { ANY_PYTHON } else { function })
+    }
+
+    fn of_functions(which: &str) -> Self {
+        Self { name: format!("{ABILITY_PREFIX}{which}").into(), amount: 1 }
+    }
+
+    /// Whether it only says which function shall run.
+    #[must_use]
+    pub fn is_ability(&self) -> bool {
+        self.name.starts_with(ABILITY_PREFIX)
+    }
+
+    /// Whether it binds a task to those that can run it. Such names are the cluster's own.
     #[must_use]
     pub fn is_binding(&self) -> bool {
-        self.name.starts_with(WORKER_PREFIX) || self.name.starts_with(NODE_PREFIX)
+        self.name.starts_with(WORKER_PREFIX) || self.name.starts_with(NODE_PREFIX) || self.is_ability()
     }
 }
 
@@ -94,13 +111,20 @@ impl Resources {
     /// How much of the named resource there is; 0 if it is not listed.
     #[must_use]
     pub fn amount(&self, name: &str) -> u64 {
-        self.named.iter().find(|r| *r.name == *name).map_or(0, |r| r.amount)
+        self.find(name).map_or(0, |place| self.named[place].amount)
+    }
+
+    /// Where the named resource stands in the list.
+    fn find(&self, name: &str) -> Option<usize> {
+        self.named.binary_search_by(|has| (*has.name).cmp(name)).ok()
     }
 
     /// Where what is wanted stands in the list, if there is any of it.
     #[must_use]
     pub fn place_of(&self, wanted: &NamedResource) -> Option<usize> {
-        self.named.iter().position(|has| wanted.is_met_by(&has.name))
+        let Some(numbers) = wanted.choice() else { return self.find(&wanted.name) };
+        let is_among = |number: &str| numbers.split(OR).any(|other| other == number);
+        self.named.iter().position(|has| has.name.strip_prefix(WORKER_PREFIX).is_some_and(is_among))
     }
 
     /// Whether everything `wanted` would fit if nothing were in use.
@@ -122,7 +146,19 @@ impl Resources {
         bound
     }
 
-    /// The same without what binds tasks to a place.
+    /// The same with enough of what tasks ask for that run these functions, and any of Python's if that is so.
+    #[must_use]
+    pub fn able_to_run<'a>(&self, functions: impl IntoIterator<Item = &'a str>, any_python: bool) -> Self {
+        let python = any_python.then(|| NamedResource::of_functions(ANY_PYTHON));
+        let abilities = functions.into_iter().map(NamedResource::of_ability).chain(python);
+        let mut able = self.clone();
+        let abilities = abilities.map(|ability| NamedResource { amount: PLENTY, ..ability });
+        able.named = able.named.into_iter().chain(abilities).collect();
+        able.named.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        able
+    }
+
+    /// The same without what binds tasks to those that can run them.
     #[must_use]
     pub fn without_bindings(&self) -> Self {
         let named = self.named.iter().filter(|resource| !resource.is_binding()).cloned().collect();

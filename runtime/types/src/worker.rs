@@ -57,6 +57,8 @@ pub struct WorkerInfo {
     pub node: Option<NodeId>,
     /// What it has in total.
     pub capacity: Resources,
+    /// Whether it runs functions in Python.
+    pub any_python: bool,
     /// Attempts it was given and has not ended.
     pub assigned: u32,
     /// Of those, the ones it has said it started.

@@ -120,6 +120,7 @@ impl World {
         let memory = u64::from(self.dice.below(12)) + u64::from(slots);
         let node = node_of(id);
         let capacity = Resources { slots, memory, named: Box::new(named) }.bound_to(id, node);
+        let capacity = able(capacity, id, slots == LARGE);
         self.workers.insert(id, SimWorker::new(id, capacity.clone(), node));
         self.tell(Event::WorkerJoined { worker: id, capacity, node })?;
         if !self.troubled && self.stays_pressed { self.tell(Event::WorkerPressed { worker: id }) } else { Ok(()) }
@@ -133,6 +134,12 @@ fn ended(how: &str) -> LossReason {
 /// Every third worker has no node; the others are on one of two.
 pub(super) fn node_of(worker: WorkerId) -> Option<NodeId> {
     (!worker.0.is_multiple_of(3)).then_some(NodeId(u64::from(worker.0 % 2)))
+}
+
+/// Of three workers one can run what is built into programs, one what is Python's, and one both, as all large ones.
+fn able(capacity: Resources, worker: WorkerId, is_large: bool) -> Resources {
+    let (built_in, python) = (is_large || worker.0 % 3 != 1, is_large || worker.0 % 3 != 2);
+    capacity.able_to_run(built_in.then_some("program::function"), python)
 }
 
 fn closed() -> LossReason {

@@ -21,6 +21,8 @@ pub(super) fn header(encoding: Encoding, size: u64) -> [u8; HEADER] {
         Encoding::Bincode(TypeHash(hash)) => (1, hash),
         Encoding::Pickle => (2, 0),
         Encoding::Actor => (3, 0),
+        Encoding::MessagePack => (4, 0),
+        Encoding::Array => (5, 0),
     };
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(&MAGIC);
@@ -49,6 +51,8 @@ pub(super) fn open_value(mut bytes: Bytes) -> io::Result<(Encoding, Bytes)> {
         1 => Ok((Encoding::Bincode(TypeHash(field(2))), bytes)),
         2 => Ok((Encoding::Pickle, bytes)),
         3 => Ok((Encoding::Actor, bytes)),
+        4 => Ok((Encoding::MessagePack, bytes)),
+        5 => Ok((Encoding::Array, bytes)),
         tag => Err(wrong(&format!("has the unknown encoding {tag}"))),
     }
 }

@@ -162,7 +162,8 @@ impl Worker {
             payloads.extend(call.payloads);
             let Call { inputs, slots, name, partition, duty, time_limit, .. } = call;
             let attempt = attempt(index);
-            assignments.push(Assignment { attempt, function, inputs, slots, name, partition, duty, time_limit });
+            let plain = false;
+            assignments.push(Assignment { attempt, function, inputs, slots, name, partition, plain, time_limit, duty });
         }
         let dispatch = Parcel::new(MasterToWorker::Dispatch { assignments }, payloads);
         self.link.sender.push(&dispatch).unwrap();

@@ -54,9 +54,9 @@ async fn run_aside(config: quiltwork_worker::WorkerConfig) -> WorkerError {
 async fn an_attempt_of_an_undefined_function_breaks_the_protocol() {
     let worker = FakeMaster::new().worker(1).await;
     let (inputs, slots, name, partition) = (Vec::new(), 1, None, None);
-    let (duty, time_limit) = (Duty::Task, None);
+    let (plain, time_limit, duty) = (false, None, Duty::Task);
     let (attempt, function) = (attempt(1), FunctionId(5));
-    let assignment = Assignment { attempt, function, inputs, slots, name, partition, duty, time_limit };
+    let assignment = Assignment { attempt, function, inputs, slots, name, partition, plain, time_limit, duty };
     worker.say(MasterToWorker::Dispatch { assignments: vec![assignment] });
     let error = worker.ended().await.unwrap_err();
     assert!(error.to_string().contains("f5, which was not defined"), "{error}");

@@ -6,8 +6,8 @@ use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
 use quiltwork_protocol::master_to_worker::Assignment;
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
-    BUILD, ClientToMaster, Hello, MasterToClient, MasterToWorker, Message, Parcel, Purpose, VersionRange, Welcome,
-    WorkerToMaster, You,
+    BUILD, ClientToMaster, Hello, MasterToClient, MasterToWorker, Message, Parcel, Purpose, Repertoire, VersionRange,
+    Welcome, WorkerToMaster, You,
 };
 use quiltwork_transport::{
     Authority, Connection, Endpoint, JoinError, Link, LinkError, LinkReceiver, LinkSender, Role,
@@ -55,17 +55,28 @@ impl Cluster {
 
     /// A worker of a node.
     pub(crate) async fn worker_on(&self, node: NodeId) -> FakeWorker {
-        self.admit_worker(1, std::process::id(), Some(node)).await.unwrap()
+        self.admit_worker((1, std::process::id()), Some(node), Repertoire::default()).await.unwrap()
     }
 
     pub(crate) async fn worker_with(&self, port: u16, pid: u32) -> Result<FakeWorker, JoinError> {
-        self.admit_worker(port, pid, None).await
+        self.admit_worker((port, pid), None, Repertoire::default()).await
+    }
+
+    /// A worker that can run this.
+    pub(crate) async fn worker_that_runs(&self, functions: &[&str], any_python: bool) -> FakeWorker {
+        let functions = functions.iter().map(ToString::to_string).collect();
+        self.admit_worker((1, std::process::id()), None, Repertoire { functions, any_python }).await.unwrap()
     }
 
     /// A worker with one slot.
-    async fn admit_worker(&self, port: u16, pid: u32, node: Option<NodeId>) -> Result<FakeWorker, JoinError> {
+    async fn admit_worker(
+        &self,
+        (port, pid): (u16, u32),
+        node: Option<NodeId>,
+        repertoire: Repertoire,
+    ) -> Result<FakeWorker, JoinError> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let purpose = Purpose::Worker { pid, capacity: Resources::slots(1), address, node };
+        let purpose = Purpose::Worker { pid, capacity: Resources::slots(1), address, node, repertoire };
         let connection = self.connect(Role::Worker).await;
         let (welcome, link) = join(&connection, purpose).await?;
         let You::Worker(worker) = welcome.you else { panic!("{welcome:?}") };

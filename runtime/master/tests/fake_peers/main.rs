@@ -6,4 +6,5 @@ mod inside;
 mod limits;
 mod loss;
 mod misbehaviour;
+mod mixing;
 mod values;

@@ -2,7 +2,7 @@
 use crate::harness::{Cluster, bytes, join, literal};
 use bytes::Bytes;
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
-use quiltwork_protocol::{ClientToMaster, MasterToWorker, Parcel, Purpose, RefusalKind, WorkerToMaster};
+use quiltwork_protocol::{ClientToMaster, MasterToWorker, Parcel, Purpose, RefusalKind, Repertoire, WorkerToMaster};
 use quiltwork_transport::{JoinError, Link, Role};
 use quiltwork_types::{Resources, TaskId};
 
@@ -37,7 +37,13 @@ async fn a_worker_that_sends_garbage_is_lost_and_its_task_goes_on_elsewhere() {
     // It speaks a client's language on a worker's link.
     let connection = cluster.connect(Role::Worker).await;
     let address = "127.0.0.1:7001".parse().unwrap();
-    let purpose = Purpose::Worker { pid: 1, capacity: Resources::slots(1), address, node: None };
+    let purpose = Purpose::Worker {
+        pid: 1,
+        capacity: Resources::slots(1),
+        address,
+        node: None,
+        repertoire: Repertoire::default(),
+    };
     let (_, link): (_, Link<ClientToMaster, MasterToWorker>) = join(&connection, purpose).await.unwrap();
     let mut client = cluster.client().await;
     client.submit(0, Vec::new(), Vec::new());

@@ -93,3 +93,51 @@ fn what_pretends_to_bind_is_taken_away_from_a_worker() {
     assert_eq!(names, ["gpu", "node:4", "worker:8"]);
     assert_eq!(bound.without_bindings().named.len(), 1);
 }
+
+/// A task of a mixed cluster, whose function is called so.
+fn named(spec: TaskSpec, function: &str) -> TaskSpec {
+    let ability = NamedResource::of_ability(function);
+    TaskSpec { resources: Resources { named: Box::new([ability]), ..Resources::default() }, ..spec }
+}
+
+#[test]
+fn a_task_waits_for_a_worker_that_can_run_it() {
+    let mut stage = Stage::new(&[]);
+    stage.joins(0, Resources::slots(1).able_to_run(["app::count"], false));
+    assert_eq!(dispatched(&stage.submit([named(kept(0, &[]), "words:load")])), []);
+    assert_eq!(dispatched(&stage.submit([named(kept(1, &[]), "app::count")])), [(0, 1, 1)]);
+    assert_eq!(dispatched(&stage.joins(1, Resources::slots(1).able_to_run([], true))), [(1, 0, 1)]);
+}
+
+#[test]
+fn a_task_whose_workers_do_not_come_back_is_told_so() {
+    let mut stage = Stage::new(&[]);
+    stage.joins(0, Resources::slots(1).able_to_run(["app::count"], false));
+    stage.submit([named(kept(0, &[]), "words:load")]);
+    let failures = failures(&stage.waits());
+    let [(0, failure)] = &failures[..] else { panic!("{failures:?}") };
+    assert_eq!(failure.kind, FailureKind::NoSuchResources);
+    assert_eq!(failure.message, "no worker is there (any more) whose program has its function");
+}
+
+#[test]
+fn a_task_that_asks_too_much_of_those_that_can_run_it_fails_at_once() {
+    let mut stage = Stage::new(&[]);
+    stage.joins(0, Resources::slots(1).able_to_run(["app::count"], false));
+    let mut large = named(kept(0, &[]), "app::count");
+    large.resources.slots = 2;
+    assert_eq!(failed(&stage.submit([large])), [(0, FailureKind::NoSuchResources)]);
+    assert_eq!(stage.scheduler.next_wakeup(), None);
+}
+
+#[test]
+fn what_a_worker_can_run_keeps_no_other_task_waiting() {
+    let mut stage = Stage::new(&[]);
+    stage.joins(0, Resources::slots(1).able_to_run(["app::slow", "app::quick"], false));
+    let mut stage = stage.with_quick_function();
+    assert_eq!(dispatched(&stage.submit([named(kept(1, &[]), "app::slow")])), [(0, 1, 1)]);
+    // The second slow one does not fit behind the first; a quick one does.
+    assert_eq!(dispatched(&stage.submit([named(kept(2, &[]), "app::slow")])), []);
+    let quick = TaskSpec { function: Some(QUICK), ..named(kept(3, &[]), "app::quick") };
+    assert_eq!(dispatched(&stage.submit([quick])), [(0, 3, 1)]);
+}
