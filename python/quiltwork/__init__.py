@@ -6,8 +6,8 @@
         squares = client.map(lambda x: x * x, range(10))
         print(client.submit(sum, squares).result())  # 285
 
-Importing it starts nothing. See `Client`, `Future`, `task`, `as_completed`, `wait`, and `quiltwork.errors`; within a
-task `current_client` and `current_task`.
+Importing it starts nothing. See `Client`, `Future`, `task`, `actor`, `as_completed`, `wait`, and `quiltwork.errors`;
+within a task `current_client` and `current_task`.
 """
 
 from __future__ import annotations
@@ -15,39 +15,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quiltwork._client import Client, current_client
+    from quiltwork._actor import ActorClass, ActorHandle, ActorMethod, actor
+    from quiltwork._client import Client, current_client, get_actor
+    from quiltwork._context import current_task
     from quiltwork._executor import Executor
     from quiltwork._future import Future, as_completed, wait
-    from quiltwork._native import TaskContext, __version__, copied_bytes, current_task
+    from quiltwork._native import TaskContext, __version__, copied_bytes
+    from quiltwork._stream import Stream
     from quiltwork._task import Task, task
 
 __all__ = [
+    "ActorClass",
+    "ActorHandle",
+    "ActorMethod",
     "Client",
     "Executor",
     "Future",
+    "Stream",
     "Task",
     "TaskContext",
     "__version__",
+    "actor",
     "as_completed",
     "copied_bytes",
     "current_client",
     "current_task",
+    "get_actor",
     "task",
     "wait",
 ]
 
 # Where each name is; read when it is first used, so that the import is quick.
 _PLACES = {
+    "ActorClass": "_actor",
+    "ActorHandle": "_actor",
+    "ActorMethod": "_actor",
     "Client": "_client",
     "Executor": "_executor",
     "Future": "_future",
+    "Stream": "_stream",
     "Task": "_task",
     "TaskContext": "_native",
     "__version__": "_native",
+    "actor": "_actor",
     "as_completed": "_future",
     "copied_bytes": "_native",
     "current_client": "_client",
-    "current_task": "_native",
+    "current_task": "_context",
+    "get_actor": "_client",
     "task": "_task",
     "wait": "_future",
 }

@@ -6,14 +6,14 @@ import atexit
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, cast, overload
 
 from quiltwork import _native
 from quiltwork._callbacks import Callbacks
 from quiltwork._calls import Function
-from quiltwork._functions import Shelf
+from quiltwork._functions import Shelf, is_generator_function
 from quiltwork._future import Future, interruptible, wait
 from quiltwork._nested import futures_in, replaced
 from quiltwork._pickled import dump, load
@@ -21,9 +21,12 @@ from quiltwork._workers import worker_command
 from quiltwork.errors import QuiltworkError
 
 if TYPE_CHECKING:
+    from quiltwork._actor import ActorHandle, ActorOptions
     from quiltwork._executor import Executor
+    from quiltwork._stream import Stream
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 _open: weakref.WeakSet[Client] = weakref.WeakSet()
 _newest: list[weakref.ref[Client]] = []
@@ -67,6 +70,14 @@ class Client:
         _open.add(self)
         _newest.append(weakref.ref(self))
 
+    # What a generic function makes is not known here, and no stream: the first of these is for it.
+    @overload
+    def submit(self, fn: Callable[..., Never], /, *args: Any, **kwargs: Any) -> Future[Any]: ...
+    @overload
+    def submit(
+        self, fn: Callable[..., Iterator[Item] | AsyncIterator[Item]], /, *args: Any, prefetch: int = 16, **kwargs: Any
+    ) -> Stream[Item]: ...
+    @overload
     def submit(
         self,
         fn: Callable[..., T],
@@ -79,17 +90,50 @@ class Client:
         memory: int | str | None = None,
         pure: bool = False,
         **kwargs: Any,
-    ) -> Future[T]:
+    ) -> Future[T]: ...
+    def submit(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        key: str | None = None,
+        retries: int = 0,
+        priority: int = 0,
+        resources: Mapping[str, int] | None = None,
+        memory: int | str | None = None,
+        pure: bool = False,
+        prefetch: int = 16,
+        **kwargs: Any,
+    ) -> Future[Any] | Stream[Any]:
         """Runs `fn(*args, **kwargs)` on a worker. Futures among the arguments become their results there.
 
         `key` names the task; while a future with that key lives, it is returned instead of another one. With `pure` the
         key is made of the function and the arguments, so that the same call runs once. `retries` is how often it may be
         tried again after it raised. Of `priority` the higher runs first. `memory` and `resources` are what it occupies
         of the worker's while it runs.
+
+        A generator function gives a `Stream` of what it yields, at most `prefetch` items of which are made ahead of
+        whoever reads them. With `retries` it is begun again when it raised or its worker was lost, and what it has
+        yielded before is left out: it must yield the same again.
         """
+        if is_generator_function(fn):
+            given = {"retries": retries, "priority": priority, "resources": resources, "memory": memory, "pure": pure}
+            return self._stream(fn, args, kwargs, {"key": key, "prefetch": prefetch, **given})
         options = _options(retries, priority, resources, memory)
         return self._submit(Function(self._shelf, fn), args, kwargs, options, key, pure)
 
+    @overload
+    def map(self, fn: Callable[..., Never], /, *iterables: Iterable[Any], **kwargs: Any) -> list[Future[Any]]: ...
+    @overload
+    def map(
+        self,
+        fn: Callable[..., Iterator[Item] | AsyncIterator[Item]],
+        /,
+        *iterables: Iterable[Any],
+        prefetch: int = 16,
+        **kwargs: Any,
+    ) -> list[Stream[Item]]: ...
+    @overload
     def map(
         self,
         fn: Callable[..., T],
@@ -102,13 +146,85 @@ class Client:
         memory: int | str | None = None,
         pure: bool = False,
         **kwargs: Any,
-    ) -> list[Future[T]]:
+    ) -> list[Future[T]]: ...
+    def map(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *iterables: Iterable[Any],
+        key: str | None = None,
+        retries: int = 0,
+        priority: int = 0,
+        resources: Mapping[str, int] | None = None,
+        memory: int | str | None = None,
+        pure: bool = False,
+        prefetch: int = 16,
+        **kwargs: Any,
+    ) -> list[Future[Any]] | list[Stream[Any]]:
         """Runs `fn` once for each item (or each tuple of items, of several iterables). The options are those of
         `submit`; a `key` is numbered."""
+        keys = (None if key is None else f"{key}-{number}" for number in count())
+        calls = zip(zip(*iterables), keys)
+        if is_generator_function(fn):
+            given = {"retries": retries, "priority": priority, "resources": resources, "memory": memory, "pure": pure}
+            return [self._stream(fn, args, kwargs, {"key": key, "prefetch": prefetch, **given}) for args, key in calls]
         options = _options(retries, priority, resources, memory)
         function = Function(self._shelf, fn)
-        keys = (None if key is None else f"{key}-{number}" for number in count())
-        return [self._submit(function, args, kwargs, options, key, pure) for args, key in zip(zip(*iterables), keys)]
+        return [self._submit(function, args, kwargs, options, key, pure) for args, key in calls]
+
+    def actor(
+        self,
+        cls: Callable[..., T],
+        /,
+        *args: Any,
+        name: str | None = None,
+        get_if_exists: bool | None = None,
+        max_restarts: int | None = None,
+        max_pending: int | None = None,
+        max_concurrency: int | None = None,
+        priority: int | None = None,
+        resources: Mapping[str, int] | None = None,
+        memory: int | str | None = None,
+        **kwargs: Any,
+    ) -> ActorHandle[T]:
+        """Makes an actor: an instance `cls(*args, **kwargs)` that lives in a worker, and whose methods are called there
+        by `handle.method.remote(...)`. It occupies no slot, and ends with its last handle.
+
+        `name` lets others find it by `get_actor`; there can be one of that name in the cluster, and with
+        `get_if_exists` that one is returned. `max_restarts` is how often it may be made anew, from its constructor's
+        arguments, after its process was lost; -1 is as often as it takes. When it has `max_pending` calls that have not
+        ended, further ones fail. `max_concurrency` is how many calls run at a time: 1 unless told otherwise, on threads
+        if it is more; 1000 if the class has `async` methods, which run in an event loop. `priority`, `resources` and
+        `memory` are those of the constructor's call, as in `submit`.
+        """
+        given: dict[str, Any] = {
+            "name": name,
+            "get_if_exists": get_if_exists,
+            "max_restarts": max_restarts,
+            "max_pending": max_pending,
+            "max_concurrency": max_concurrency,
+            "priority": priority,
+            "resources": resources,
+            "memory": memory,
+        }
+        chosen = {option: value for option, value in given.items() if value is not None}
+        return self._make_actor(cls, cast("ActorOptions", chosen), args, kwargs)
+
+    @overload
+    def get_actor(self, name: str) -> ActorHandle[Any]: ...
+    @overload
+    def get_actor(self, name: str, cls: Callable[..., T]) -> ActorHandle[T]: ...
+    def get_actor(self, name: str, cls: Callable[..., Any] | None = None) -> ActorHandle[Any]:
+        """The actor of that name, whoever has made it; waits until its constructor has ended. With its class given, the
+        handle knows which methods there are."""
+        from quiltwork._actor import find
+
+        return find(self, name, cls)
+
+    def kill(self, actor: ActorHandle[Any]) -> None:
+        """Ends an actor at once, whoever holds handles: all its calls that have not ended fail, and so does every later
+        one."""
+        actor._handle.cancel()
 
     @overload
     def gather(
@@ -231,12 +347,11 @@ class Client:
     ) -> Future[T]:
         if key is not None and (known := self._keyed.get(key)) is not None:
             return known
-        (pickled, buffers), futures = function.dump_call(args, kwargs)
+        (pickled, buffers), inputs = function.dump_call(args, kwargs)
         if pure and key is None:
-            key = function.key_of(pickled, buffers, futures)
+            key = function.key_of(pickled, buffers, inputs)
             if (known := self._keyed.get(key)) is not None:
                 return known
-        inputs = [future._handle for future in futures]
         if function.handle is not None:
             inputs.append(function.handle)
         handle = self._session.submit(function.name, pickled, buffers, inputs, options)
@@ -251,6 +366,20 @@ class Client:
         """Like `submit`, for arguments that may be named like options."""
         (chosen, key, pure), function = _chosen(**options), Function(self._shelf, fn)
         return self._submit(function, args, kwargs, chosen, key, pure)
+
+    def _stream(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+    ) -> Stream[Any]:
+        from quiltwork._stream import begin
+
+        return begin(self, fn, args, kwargs, **options)
+
+    def _make_actor(
+        self, cls: Callable[..., T], options: ActorOptions, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ActorHandle[T]:
+        from quiltwork._actor import make
+
+        return make(self, cls, options, args, kwargs)
 
     def _notify(self, future: Future[Any], callback: Callable[[Future[Any]], object]) -> None:
         with self._lock:
@@ -296,6 +425,15 @@ def current_client() -> Client:
     client = Client.__new__(Client)
     client._begin(_native.Session.current())
     return client
+
+
+@overload
+def get_actor(name: str) -> ActorHandle[Any]: ...
+@overload
+def get_actor(name: str, cls: Callable[..., T]) -> ActorHandle[T]: ...
+def get_actor(name: str, cls: Callable[..., Any] | None = None) -> ActorHandle[Any]:
+    """The actor of that name in the cluster of the current client: see `Client.get_actor`."""
+    return current_client().get_actor(name, cls) if cls is not None else current_client().get_actor(name)
 
 
 @atexit.register

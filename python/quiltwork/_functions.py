@@ -52,14 +52,27 @@ def is_importable(function: Callable[..., Any]) -> bool:
     return found is function
 
 
+# The flags of code that yields, as `inspect` has them: of generator functions, and of those that are `async`.
+_YIELDS = 0x20 | 0x200
+
+
+def is_generator_function(function: Callable[..., Any]) -> bool:
+    """Whether a call makes a generator, plain or asynchronous; also of what `@task` or `partial` made of a function."""
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    code = getattr(getattr(inner, "function", inner), "__code__", None)
+    return isinstance(code, types.CodeType) and bool(code.co_flags & _YIELDS)
+
+
 class Shelf:
-    """The functions a client has sent by value; each is forgotten with the function."""
+    """The functions and classes a client has sent by value; each is forgotten with the function."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._sent: WeakKeyDictionary[Callable[..., Any], tuple[Reference, Handle]] = WeakKeyDictionary()
 
-    def send(self, function: types.FunctionType) -> tuple[Reference, Handle]:
+    def send(self, function: types.FunctionType | type) -> tuple[Reference, Handle]:
         """The function's reference, and the value it was brought into the cluster as."""
         sent = self._sent.get(function)
         if sent is None:

@@ -1,15 +1,19 @@
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
+from quiltwork._instances import Instance
+from quiltwork._looped import Looped
 from quiltwork._pickled import Pickled
 from quiltwork._run import Raised
 
 __all__ = [
+    "ActorOptions",
     "Completed",
     "Handle",
     "Notices",
     "Options",
     "Payload",
+    "Reply",
     "Session",
     "TaskContext",
     "__version__",
@@ -34,6 +38,7 @@ class Handle:
     def progress(self) -> tuple[int, int] | None: ...
     def wait(self, timeout: float | None) -> bool: ...
     def fetch(self, timeout: float | None) -> Payload | None: ...
+    def here(self) -> Payload | None: ...
     def failure(self) -> BaseException | None: ...
     def cancel(self) -> None: ...
 
@@ -62,6 +67,18 @@ class Options:
     ) -> Options: ...
 
 @final
+class ActorOptions:
+    def __new__(
+        cls,
+        *,
+        name: str | None,
+        get_if_exists: bool,
+        max_restarts: int | None,
+        max_pending: int | None,
+        max_concurrency: int,
+    ) -> ActorOptions: ...
+
+@final
 class Session:
     @staticmethod
     def start(command: Sequence[str], workers: int | None, slots: int, memory_limit: int | str | None) -> Session: ...
@@ -77,6 +94,27 @@ class Session:
         inputs: Sequence[Handle],
         options: Options | None,
     ) -> Handle: ...
+    def construct(
+        self,
+        function: str,
+        pickle: bytes,
+        buffers: Sequence[memoryview],
+        inputs: Sequence[Handle],
+        options: Options,
+        actor: ActorOptions,
+    ) -> Handle: ...
+    def call(
+        self,
+        actor: Handle,
+        method: str,
+        pickle: bytes,
+        buffers: Sequence[memoryview],
+        inputs: Sequence[Handle],
+        options: Options | None,
+        task: TaskContext | None,
+    ) -> Handle: ...
+    def actor_named(self, name: str) -> Handle: ...
+    def actor_of(self, given: Payload) -> Handle: ...
     def put(self, pickle: bytes, buffers: Sequence[memoryview]) -> Handle: ...
     def gather(self, handles: Sequence[Handle], timeout: float | None) -> list[Payload] | None: ...
     def story(self, handle: Handle) -> str: ...
@@ -98,6 +136,16 @@ class TaskContext:
     def cancelled(self) -> bool: ...
     def progress(self, done: int, total: int) -> None: ...
 
+@final
+class Reply:
+    @property
+    def task(self) -> TaskContext: ...
+    def on_cancel(self, cancel: Callable[[], object]) -> None: ...
+    def send(self, returned: Pickled | Raised) -> None: ...
+
 def current_task() -> TaskContext | None: ...
-def serve(execute: Callable[[str, Sequence[Payload]], Pickled | Raised]) -> None: ...
+def serve(
+    execute: Callable[[str, Sequence[Payload]], Pickled | Raised],
+    construct: Callable[[str, Sequence[Payload]], tuple[Instance | Looped, bool] | Raised],
+) -> None: ...
 def copied_bytes() -> int: ...

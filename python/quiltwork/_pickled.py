@@ -1,4 +1,5 @@
-"""Objects as bytes that travel: pickles with their large buffers beside them, and futures that become their values."""
+"""Objects as bytes that travel: pickles with their large buffers beside them, futures that become their values, and
+handles of actors."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quiltwork._actor import ActorHandle, Kind
     from quiltwork._future import Future
-    from quiltwork._native import Payload
+    from quiltwork._native import Handle, Payload
 
 # Smaller buffers are copied into the pickle: a place of their own would cost more than it saves.
 _BESIDE = 4096
@@ -23,7 +25,7 @@ Pickled = tuple[bytes, list[memoryview]]
 class _Passing(threading.local):
     """What is passed between a thread's pickler and the futures it meets, or its unpickler and their values."""
 
-    futures: list[Future[Any]] | None = None
+    handles: list[Handle] | None = None
     payloads: Sequence[Payload] | None = None
 
 
@@ -54,8 +56,8 @@ def _dump_by_value(thing: object, beside: Callable[[pickle.PickleBuffer], bool],
     import cloudpickle
 
     buffers.clear()
-    if _passing.futures is not None:
-        _passing.futures.clear()
+    if _passing.handles is not None:
+        _passing.handles.clear()
     return cloudpickle.dumps(thing, protocol=5, buffer_callback=beside), buffers
 
 
@@ -65,14 +67,15 @@ def load(payload: Payload) -> Any:
     return pickle.loads(pickled, buffers=buffers)
 
 
-def dump_call(call: object) -> tuple[Pickled, list[Future[Any]]]:
-    """Pickles what a task is called with, and lists the futures in it, in the order of their numbers."""
-    outer, _passing.futures = _passing.futures, []
+def dump_call(call: object) -> tuple[Pickled, list[Handle]]:
+    """Pickles what a task is called with, and lists the tasks whose futures and actors are in it, in the order of their
+    numbers."""
+    outer, _passing.handles = _passing.handles, []
     try:
         pickled = dump(call)
-        return pickled, _passing.futures
+        return pickled, _passing.handles
     finally:
-        _passing.futures = outer
+        _passing.handles = outer
 
 
 def load_call(call: Payload, payloads: Sequence[Payload]) -> Any:
@@ -86,19 +89,39 @@ def load_call(call: Payload, payloads: Sequence[Payload]) -> Any:
 
 def pass_future(future: Future[Any]) -> tuple[Callable[[int], Any], tuple[int]]:
     """How a future is pickled: as an argument of a task, and nowhere else."""
-    futures = _passing.futures
-    if futures is None:
-        raise TypeError(
-            "a future can only travel as an argument of a task (or within one)\n"
-            "  hint: a result or a captured variable cannot hold it; use its result()"
-        )
-    futures.append(future)
-    return value_of, (len(futures) - 1,)
+    hint = "a result or a captured variable cannot hold it; use its result()"
+    return value_of, (_pass(future._handle, "a future", hint),)
+
+
+def pass_actor(actor: ActorHandle[Any]) -> tuple[Callable[[int, Kind], ActorHandle[Any]], tuple[int, Kind]]:
+    """How the handle of an actor is pickled: as an argument of a task, and nowhere else."""
+    hint = "a result or a captured variable cannot hold it; give the actor a name, and use `get_actor` there"
+    return actor_of, (_pass(actor._handle, "the handle of an actor", hint), actor._kind)
+
+
+def _pass(handle: Handle, what: str, hint: str) -> int:
+    """The number under which the task gets it."""
+    handles = _passing.handles
+    if handles is None:
+        raise TypeError(f"{what} can only travel as an argument of a task (or within one)\n  hint: {hint}")
+    handles.append(handle)
+    return len(handles) - 1
 
 
 def value_of(number: int) -> Any:
     """What a pickled future becomes where the task runs."""
+    return load(_passed(number))
+
+
+def actor_of(number: int, kind: Kind) -> ActorHandle[Any]:
+    """What the pickled handle of an actor becomes where the task runs."""
+    from quiltwork._actor import received
+
+    return received(_passed(number), kind)
+
+
+def _passed(number: int) -> Payload:
     payloads = _passing.payloads
     if payloads is None:
-        raise RuntimeError("a future was pickled for a task, and is read outside of one")
-    return load(payloads[number])
+        raise RuntimeError("it was pickled as an argument of a task, and is read outside of one")
+    return payloads[number]

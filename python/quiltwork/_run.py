@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from quiltwork._pickled import Pickled, dump, load_call
 from quiltwork.errors import CannotTravel
 
 if TYPE_CHECKING:
+    from quiltwork._instances import Instance
+    from quiltwork._looped import Looped
     from quiltwork._native import Payload
 
 # Message, name of the type, place, and the whole of it pickled.
@@ -27,19 +28,36 @@ _MESSAGE_LIMIT = 4 * 1024
 def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
     """Runs one task. Never raises what the task raises."""
     try:
-        function, args, kwargs = _called(name, payloads)
+        function, args, kwargs = called(name, payloads)
         result = function(*args, **kwargs)
     except BaseException as error:
-        return _describe(error)
+        return described(error)
+    return made(name, result)
+
+
+def construct(name: str, payloads: Sequence[Payload]) -> tuple[Instance | Looped, bool] | Raised:
+    """Makes an actor, and says whether it lives in an event loop. Never raises what its constructor raises."""
+    # Not every worker has actors.
+    from quiltwork import _instances
+
+    try:
+        return _instances.construct(*called(name, payloads))
+    except BaseException as error:
+        return described(error)
+
+
+def made(name: str, result: object) -> Pickled | Raised:
+    """The result of the function of that name, as it travels."""
     try:
         return dump(result)
     except Exception as error:
         refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, cannot be pickled: {error}")
         refusal.hint = "return plain data, and make what cannot be pickled where it is used"
-        return _describe(refusal)
+        return described(refusal)
 
 
-def _called(name: str, payloads: Sequence[Payload]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+def called(name: str, payloads: Sequence[Payload]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """What is called, with its arguments."""
     call, *inputs = payloads
     function, args, kwargs = load_call(call, inputs)
     if function is None:
@@ -58,7 +76,8 @@ def _imported(name: str) -> Callable[..., Any]:
         raise
 
 
-def _describe(error: BaseException) -> Raised:
+def described(error: BaseException) -> Raised:
+    """An exception as it travels."""
     import traceback
 
     trace = _without_ours(error.__traceback__)
@@ -75,10 +94,13 @@ def _describe(error: BaseException) -> Raised:
     return message, type_name, _place_of(trace), original
 
 
+# What stands between the engine and a user's function.
+_OURS = {f"quiltwork.{module}" for module in ("_run", "_instances", "_looped", "_yielding")}
+
+
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     """The traceback from the user's own function on."""
-    here = sys.modules[__name__].__dict__
-    while trace is not None and trace.tb_frame.f_globals is here:
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") in _OURS:
         trace = trace.tb_next
     return trace
 

@@ -49,7 +49,7 @@ class QuiltworkBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None) -> Future[Any]:
         """Submits a batch of calls."""
-        future = self._cluster().submit(func)
+        future: Future[Any] = self._cluster().submit(func)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         if callback is not None:

@@ -23,7 +23,7 @@ def main(slots: str = "1") -> None:
     faulthandler.enable()
     status = 0
     try:
-        _native.serve(_run.execute)
+        _native.serve(_run.execute, _run.construct)
     except Exception as error:
         print(f"quiltwork worker: {error}", file=sys.stderr)
         status = 1

@@ -3,7 +3,7 @@ use pyo3::prelude::*;
 
 /// The attempt of a task that runs on this thread.
 #[pyclass(frozen, module = "quiltwork._native")]
-pub(crate) struct TaskContext(quiltwork::TaskContext);
+pub(crate) struct TaskContext(pub(crate) quiltwork::TaskContext);
 
 #[pymethods]
 impl TaskContext {

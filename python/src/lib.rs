@@ -9,6 +9,7 @@
 //! Values are pickles with their large buffers beside them (`layout`). No thread of the engine ever waits for the
 //! interpreter's lock: what it has to tell Python, it leaves in a list that a thread of Python's takes (`notices`).
 
+mod actors;
 mod buffers;
 mod completed;
 mod context;
@@ -17,8 +18,10 @@ mod handle;
 mod interpreter;
 mod interrupts;
 mod layout;
+mod looped;
 mod notices;
 mod options;
+mod reply;
 mod resident;
 mod session;
 mod waiting;
@@ -42,7 +45,9 @@ mod _native {
     #[pymodule_export]
     use super::notices::Notices;
     #[pymodule_export]
-    use super::options::Options;
+    use super::options::{ActorOptions, Options};
+    #[pymodule_export]
+    use super::reply::Reply;
     #[pymodule_export]
     use super::session::Session;
 

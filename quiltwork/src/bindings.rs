@@ -110,6 +110,11 @@ pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
     handle.poll_here(waker)
 }
 
+/// The value, if it is here: it was small enough to come with the news of the task's end, or was fetched before.
+pub fn value_here(handle: &Handle<Opaque>) -> Option<Opaque> {
+    handle.here().map(|(encoding, bytes)| Opaque { encoding, bytes })
+}
+
 /// Writes the engine's log of this process to standard error, as the environment variable `QUILTWORK_LOG` says; nothing if
 /// it is not set. Only the first call counts.
 pub fn write_log_if_asked() {

@@ -97,6 +97,11 @@ impl<T> Handle<T> {
         self.target.poll(Goal::Value, waker).map(drop)
     }
 
+    /// The value as it travels, if it is here. It is not asked for.
+    pub(crate) fn here(&self) -> Option<Encoded> {
+        self.target.live()?.cell().here()
+    }
+
     /// Waits until the task has ended, well or not, without fetching its value.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<T> {
         let mut waiting = Waiting::default();

@@ -1,0 +1,94 @@
+"""In a worker: actors with `async` methods, which live in an event loop on the actor's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from quiltwork._context import running
+from quiltwork._instances import Instance
+from quiltwork._run import described, made
+
+if TYPE_CHECKING:
+    from quiltwork._native import Payload, Reply
+
+
+class Looped:
+    """An actor some of whose methods are coroutines: these run beside each other, and its plain methods in between."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._runner = asyncio.Runner()
+        self._running: set[asyncio.Task[None]] = set()
+        try:
+            self._instance = self._runner.run(self._constructed(make))
+        except BaseException:
+            self._runner.close()
+            raise
+
+    async def _constructed(self, make: Callable[[], Any]) -> Instance:
+        return Instance(make())
+
+    def watch(self, bell: int) -> None:
+        """Says which file can be read when there are calls, or the actor shall end."""
+        loop = self._runner.get_loop()
+        loop.add_reader(bell, loop.stop)
+
+    def turn(self, calls: list[tuple[str, Sequence[Payload], Reply]]) -> None:
+        """Begins these calls, and runs the loop until the bell rings."""
+        loop = self._runner.get_loop()
+        if calls:
+            loop.call_soon(self._begin, calls)
+        loop.run_forever()
+
+    def finish(self) -> None:
+        """Cancels what runs, and waits until it has ended."""
+        self._runner.run(self._cancelled())
+
+    async def _cancelled(self) -> None:
+        for call in self._running:
+            call.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def close(self) -> None:
+        """Lets go of the actor, and ends the loop."""
+        self._runner.run(self._let_go())
+        self._runner.close()
+
+    async def _let_go(self) -> None:
+        self._instance.close()
+
+    def _begin(self, calls: list[tuple[str, Sequence[Payload], Reply]]) -> None:
+        for method, payloads, reply in calls:
+            context = copy_context()
+            context.run(running.set, reply.task)
+            try:
+                result = context.run(self._instance.enter, method, payloads)
+            except BaseException as error:
+                reply.send(described(error))
+                continue
+            name = self._instance.name_of(method)
+            if not inspect.iscoroutine(result):
+                reply.send(made(name, result))
+                continue
+            call = asyncio.get_running_loop().create_task(self._await(name, result, reply), context=context)
+            self._running.add(call)
+            call.add_done_callback(self._running.discard)
+            reply.on_cancel(functools.partial(self._cancel, call))
+
+    async def _await(self, name: str, coroutine: Coroutine[Any, Any, Any], reply: Reply) -> None:
+        try:
+            result = await coroutine
+        except BaseException as error:
+            reply.send(described(error))
+        else:
+            reply.send(made(name, result))
+
+    def _cancel(self, call: asyncio.Task[None]) -> None:
+        # If the loop has ended, so has the call.
+        with contextlib.suppress(RuntimeError):
+            self._runner.get_loop().call_soon_threadsafe(call.cancel)
