@@ -111,6 +111,7 @@ pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
 }
 
 /// The value, if it is here: it was small enough to come with the news of the task's end, or was fetched before.
+#[must_use]
 pub fn value_here(handle: &Handle<Opaque>) -> Option<Opaque> {
     handle.here().map(|(encoding, bytes)| Opaque { encoding, bytes })
 }
