@@ -52,17 +52,26 @@ def is_importable(function: Callable[..., Any]) -> bool:
     return found is function
 
 
-# The flags of code that yields, as `inspect` has them: of generator functions, and of those that are `async`.
-_YIELDS = 0x20 | 0x200
+# The flags of code that yields, and of code that yields asynchronously, as `inspect` has them.
+_YIELDS, _YIELDS_ASYNCHRONOUSLY = 0x20, 0x200
 
 
 def is_generator_function(function: Callable[..., Any]) -> bool:
-    """Whether a call makes a generator, plain or asynchronous; also of what `@task` or `partial` made of a function."""
-    inner: Any = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    code = getattr(getattr(inner, "function", inner), "__code__", None)
-    return isinstance(code, types.CodeType) and bool(code.co_flags & _YIELDS)
+    """Whether a call makes a generator, plain or asynchronous."""
+    return bool(_flags_of(function) & (_YIELDS | _YIELDS_ASYNCHRONOUSLY))
+
+
+def is_async_generator_function(function: Callable[..., Any]) -> bool:
+    """Whether a call makes an asynchronous generator."""
+    return bool(_flags_of(function) & _YIELDS_ASYNCHRONOUSLY)
+
+
+def _flags_of(function: Any) -> int:
+    """Those of a function's code, also of what `@task` or `partial` made of it."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(getattr(function, "function", function), "__code__", None)
+    return code.co_flags if isinstance(code, types.CodeType) else 0
 
 
 class Shelf:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from quiltwork._actor import is_asynchronous, methods_of, no_such_method
+from quiltwork._functions import is_async_generator_function
 from quiltwork._pickled import Pickled, load_call
 from quiltwork._run import Raised, described, made
 from quiltwork._yielding import AsyncYielding, Yielding
@@ -51,11 +51,8 @@ class Instance:
 def construct(thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Instance | Looped, bool]:
     """Makes an actor of a class, or of a generator function, and says whether it lives in an event loop."""
     if not isinstance(thing, type):
-        thing, args, kwargs = (
-            AsyncYielding if inspect.isasyncgenfunction(thing) else Yielding,
-            (thing, args, kwargs),
-            {},
-        )
+        cls = AsyncYielding if is_async_generator_function(thing) else Yielding
+        thing, args, kwargs = cls, (thing, args, kwargs), {}
     if not is_asynchronous(thing):
         return Instance(thing(*args, **kwargs)), False
     from quiltwork._looped import Looped

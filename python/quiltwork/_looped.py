@@ -46,13 +46,14 @@ class Looped:
         loop.run_forever()
 
     def finish(self) -> None:
-        """Cancels what runs, and waits until it has ended."""
-        self._runner.run(self._cancelled())
+        """Cancels what runs, closes generators that are left in the midst, and waits until all that has ended."""
+        self._runner.run(self._finished())
 
-    async def _cancelled(self) -> None:
+    async def _finished(self) -> None:
         for call in self._running:
             call.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
     def close(self) -> None:
         """Lets go of the actor, and ends the loop."""

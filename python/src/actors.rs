@@ -102,7 +102,7 @@ impl Instance for Plain {
             self.serve_side_by_side(calls);
             return;
         }
-        while let Some(call) = calls.next() {
+        for call in calls.by_ref() {
             self.answer(call);
         }
     }
