@@ -299,7 +299,4 @@ def received(given: Payload, kind: Kind) -> ActorHandle[Any]:
     from quiltwork._client import current_client
 
     client = current_client()
-    handle = client._session.actor_of(given)
-    # Only then does it hold the actor by itself, beyond the end of the task.
-    handle.wait(None)
-    return ActorHandle(client, handle, kind)
+    return ActorHandle(client, client._session.actor_of(given), kind)

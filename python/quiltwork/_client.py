@@ -272,7 +272,7 @@ class Client:
         for future in [futures] if isinstance(futures, Future) else futures:
             future.cancel()
 
-    def story(self, future: Future[Any]) -> str:
+    def story(self, future: Future[Any] | ActorHandle[Any]) -> str:
         """What happened to a task so far: when it was submitted, where it ran, and which workers died with it."""
         return self._session.story(future._handle)
 

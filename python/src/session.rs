@@ -11,7 +11,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{
-    Argument, Encoding, IntoArgument, Opaque, actor_named, actor_of, call, call_actor, construct, note_copy,
+    Argument, Encoding, IntoArgument, Opaque, actor_named, actor_of, call, call_actor, construct, ended, note_copy,
     write_log_if_asked,
 };
 use quiltwork::{Client, LocalCluster, TaskCall};
@@ -123,10 +123,13 @@ impl Session {
         Ok(Handle::new(actor_named(&self.client()?, name)))
     }
 
-    /// The actor that was given to a task as an argument.
-    fn actor_of(&self, given: &Payload) -> PyResult<Handle> {
+    /// The actor that was given to a task as an argument, held from here on.
+    fn actor_of(&self, py: Python<'_>, given: &Payload) -> PyResult<Handle> {
         let given = Opaque { encoding: Encoding::Actor, bytes: given.0.clone() };
-        Ok(Handle::new(actor_of(&self.client()?, &given)))
+        let actor = actor_of(&self.client()?, &given);
+        // Only then does it not end with the task.
+        wait(py, ended(&actor), None)?.expect("it is waited for without a limit");
+        Ok(Handle::new(actor))
     }
 
     /// Brings a pickled value into the cluster.

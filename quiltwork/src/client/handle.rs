@@ -102,6 +102,11 @@ impl<T> Handle<T> {
         self.target.live()?.cell().here()
     }
 
+    /// Whether the task has ended, well or not.
+    pub(crate) fn poll_ended(&self, waker: &Waker) -> Poll<()> {
+        self.target.poll(Goal::Ended, waker).map(drop)
+    }
+
     /// Waits until the task has ended, well or not, without fetching its value.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<T> {
         let mut waiting = Waiting::default();
