@@ -171,7 +171,12 @@ impl<T> TaskCall<T> {
         }
     }
 
-    fn refuse(&mut self, error: Error) {
+    /// The same call by another type of what it makes.
+    pub(crate) fn retyped<U>(self) -> TaskCall<U> {
+        TaskCall { call: self.call, fault: self.fault, makes: PhantomData }
+    }
+
+    pub(crate) fn refuse(&mut self, error: Error) {
         let name = self.call.name();
         self.fault.get_or_insert_with(|| {
             Box::new(match error {

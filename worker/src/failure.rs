@@ -52,6 +52,14 @@ pub enum TaskError {
         /// Registered names that look like it.
         similar: Vec<&'static str>,
     },
+    /// The actor has no method of that name.
+    #[error("a `{actor}` has no method `{method}`")]
+    NoSuchMethod {
+        /// The type of the actor.
+        actor: &'static str,
+        /// What was called.
+        method: String,
+    },
     /// An argument could not be read as what the parameter expects.
     #[error("parameter `{parameter}` (number {number}) expects a {expected}: {reason}")]
     Argument {
@@ -182,7 +190,7 @@ impl TaskError {
             | Self::Unanswered
             | Self::NoThread(_) => FailureKind::Error,
             Self::Panicked { .. } => FailureKind::Panicked,
-            Self::UnknownTask { .. } => FailureKind::UnknownTask,
+            Self::UnknownTask { .. } | Self::NoSuchMethod { .. } => FailureKind::UnknownTask,
             Self::Argument { .. } => FailureKind::BadArgument,
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
             Self::StoreFull { .. } => FailureKind::StoreFull,
@@ -195,6 +203,7 @@ impl TaskError {
         let hint = match self {
             Self::User { .. } | Self::Raised { .. } | Self::Panicked { .. } | Self::Cancelled => return None,
             Self::UnknownTask { similar, .. } => return Some(unknown_task_hint(similar)),
+            Self::NoSuchMethod { .. } => "the actor that was found by its name may be of another type",
             Self::Argument { .. } => {
                 "its type must read back what it writes (serde's `skip_…`, `flatten`, `tag` and `untagged` break that); \
                  if the worker runs another build of the program, rebuild and restart both"

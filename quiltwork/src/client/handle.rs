@@ -107,6 +107,13 @@ impl<T> Handle<T> {
         self.target.poll(Goal::Ended, waker).map(drop)
     }
 
+    /// Waits until the task has ended and blocks this thread meanwhile.
+    pub(crate) fn wait_ready(&self) -> Result<()> {
+        self.target.refuse_io_thread()?;
+        park::block_on(self.ready());
+        Ok(())
+    }
+
     /// Waits until the task has ended, well or not, without fetching its value.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<T> {
         let mut waiting = Waiting::default();

@@ -23,7 +23,7 @@ impl Scheduler {
         let mut calls: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
         for (key, task) in self.tasks.iter() {
             match task.role {
-                Role::Call { .. } if task.is_unfinished() => {
+                Role::Call { .. } if task.is_unfinished() && !task.published => {
                     let Some(actor) = self.actor_of(key) else { return Err(format!("{} calls no actor", task.id)) };
                     calls.entry(actor).or_default().push(key);
                 }
