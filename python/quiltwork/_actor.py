@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 C = TypeVar("C")
 
-# How many calls of an actor run side by side unless told otherwise: waiting costs a coroutine little.
-_CONCURRENCY = {False: 1, True: 1000}
+# How many calls of an actor with coroutines run side by side unless told otherwise: to wait costs them little.
+_CONCURRENCY = 1000
 
 
 class ActorOptions(TypedDict, total=False):
@@ -179,12 +179,8 @@ class ActorClass(Generic[P, C]):
     """A class with the options its actors are made with: called, it makes an instance here, as ever."""
 
     def __init__(self, cls: Callable[P, C], options: ActorOptions) -> None:
-        unknown = options.keys() - ActorOptions.__optional_keys__
-        if unknown:
-            known = ", ".join(sorted(ActorOptions.__optional_keys__))
-            raise TypeError(f"actors have no option `{min(unknown)}`\n  hint: there are {known}")
         self._cls = cls
-        self._options = options
+        self._options = _checked(options)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> C:
         return self._cls(*args, **kwargs)
@@ -201,6 +197,14 @@ class ActorClass(Generic[P, C]):
 
     def __repr__(self) -> str:
         return f"<ActorClass {name_of(self._cls)}>"
+
+
+def _checked(options: ActorOptions) -> ActorOptions:
+    unknown = options.keys() - ActorOptions.__optional_keys__
+    if unknown:
+        known = ", ".join(sorted(ActorOptions.__optional_keys__))
+        raise TypeError(f"actors have no option `{min(unknown)}`\n  hint: there are {known}")
+    return options
 
 
 class _Door:
@@ -240,6 +244,8 @@ def _native_options(cls: type, options: ActorOptions) -> tuple[_native.Options, 
     if options.get("get_if_exists") and options.get("name") is None:
         raise ValueError("get_if_exists is for actors with a name")
     concurrency = options.get("max_concurrency")
+    if concurrency is None:
+        concurrency = _CONCURRENCY if is_asynchronous(cls) else 1
     restarts = options.get("max_restarts", 0)
     return _native.Options(
         priority=options.get("priority", 0),
@@ -250,7 +256,7 @@ def _native_options(cls: type, options: ActorOptions) -> tuple[_native.Options, 
         get_if_exists=options.get("get_if_exists", False),
         max_restarts=None if restarts == -1 else restarts,
         max_pending=options.get("max_pending"),
-        max_concurrency=_CONCURRENCY[is_asynchronous(cls)] if concurrency is None else concurrency,
+        max_concurrency=concurrency,
     )
 
 
@@ -275,12 +281,11 @@ def actor(cls: Any = None, /, **options: Unpack[ActorOptions]) -> Any:
 def _open_door(cls: type, options: ActorOptions) -> type:
     if not isinstance(cls, type):
         raise TypeError(f"an actor is made of a class, and {cls!r} is none")
-    ActorClass(cls, options)  # refuses options there are not
     for name in ("remote", "options"):
         taken = inspect.getattr_static(cls, name, None)
         if taken is not None and not isinstance(taken, _Door):
             raise TypeError(f"the class `{cls.__qualname__}` has a `{name}` of its own\n  hint: give it another name")
-        setattr(cls, name, _Door(name, options))
+        setattr(cls, name, _Door(name, _checked(options)))
     return cls
 
 

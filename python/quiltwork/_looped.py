@@ -35,6 +35,7 @@ class Looped:
 
     def watch(self, bell: int) -> None:
         """Says which file can be read when there are calls, or the actor shall end."""
+        self._bell = bell
         loop = self._runner.get_loop()
         loop.add_reader(bell, loop.stop)
 
@@ -47,6 +48,8 @@ class Looped:
 
     def finish(self) -> None:
         """Cancels what runs, closes generators that are left in the midst, and waits until all that has ended."""
+        # Nothing stops the loop any more.
+        self._runner.get_loop().remove_reader(self._bell)
         self._runner.run(self._finished())
 
     async def _finished(self) -> None:

@@ -53,6 +53,11 @@ class Counter:
         task = qw.current_task()
         return task and (task.id, task.attempt)
 
+    def report(self, done: int, total: int) -> None:
+        task = qw.current_task()
+        assert task is not None
+        task.progress(done, total)
+
     def one_thread(self) -> bool:
         return threading.get_ident() == self.thread
 
@@ -195,6 +200,8 @@ def test_actors_occupy_no_slots(client: qw.Client) -> None:
 
 def test_an_actor_knows_its_call(client: qw.Client) -> None:
     counter = client.actor(Counter)
+    far = counter.report.remote(3, 10)
+    eventually(lambda: far.progress() == (3, 10))
     first, second = counter.attempt.remote(), counter.attempt.remote()
     assert first.result() == (first.key.rpartition("-")[2], 1) and first.result()[0] != second.result()[0]
 
