@@ -1,4 +1,4 @@
-//! Measures the engine's own figures on this machine: start-up, memory, throughput, latency, a chain and a tree.
+//! Measures the engine's own figures on this machine: start-up, memory, throughput, latency, a chain, a tree and an actor.
 //!
 //! Run it: `cargo run --release --example figures` (`--quick` for a tenth of the work). It prints a Markdown table, each
 //! row `minimum / median / maximum` of five runs, as in `docs/performance.md`. Expected output (the figures are yours):
@@ -39,6 +39,21 @@ fn add(left: u64, right: u64) -> u64 {
     left + right
 }
 
+/// An actor that does nothing.
+struct Idler;
+
+#[quiltwork::actor]
+impl Idler {
+    fn new() -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "a call has an object")]
+    fn noop(&mut self, number: u64) -> u64 {
+        number
+    }
+}
+
 #[quiltwork::main]
 async fn main() -> Result<()> {
     let began = Instant::now();
@@ -68,6 +83,11 @@ async fn main() -> Result<()> {
     row("submit one, await it: p99", "µs", &tails);
     row("chain of 1000, per hop", "µs", &repeat(async || chain(client, 1000).await).await?);
     row("tree of 8191", "ms", &repeat(async || tree(client, 4096).await).await?);
+    let actor = client.actor(Idler::create());
+    Actor::ready(&actor).await?;
+    row("actor: calls one by one", "calls/s", &repeat(async || calls_in_turn(client, &actor, tasks / 20).await).await?);
+    let figure = format!("actor: {tasks} calls pipelined");
+    row(&figure, "calls/s", &repeat(async || calls_at_once(client, &actor, tasks).await).await?);
     cluster.shutdown().await;
     Ok(())
 }
@@ -91,6 +111,25 @@ async fn round_trips(client: &Client, count: u64) -> Result<Vec<f64>> {
         trips.push(began.elapsed().as_secs_f64() * 1e6);
     }
     Ok(trips)
+}
+
+/// Calls a second when each is awaited before the next is made.
+async fn calls_in_turn(client: &Client, actor: &Actor<Idler>, calls: u64) -> Result<f64> {
+    let began = Instant::now();
+    for i in 0..calls {
+        client.submit(actor.noop(i)).await?;
+    }
+    Ok(calls as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Calls a second when all are made before the first is awaited.
+async fn calls_at_once(client: &Client, actor: &Actor<Idler>, calls: u64) -> Result<f64> {
+    let began = Instant::now();
+    let handles: Vec<Handle<u64>> = (0..calls).map(|i| client.submit(actor.noop(i))).collect();
+    let results = client.gather(handles).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    anyhow::ensure!(results.iter().copied().eq(0..calls), "a result came back wrong");
+    Ok(calls as f64 / seconds)
 }
 
 /// Microseconds per hop of a chain in which each task takes the one before.

@@ -194,8 +194,8 @@ class Client:
         `get_if_exists` that one is returned. `max_restarts` is how often it may be made anew, from its constructor's
         arguments, after its process was lost; -1 is as often as it takes. When it has `max_pending` calls that have not
         ended, further ones fail. `max_concurrency` is how many calls run at a time: 1 unless told otherwise, on threads
-        if it is more; 1000 if the class has `async` methods, which run in an event loop. `priority`, `resources` and
-        `memory` are those of the constructor's call, as in `submit`.
+        if it is more; 1000 if the class has `async` methods, which run in an event loop. `resources` and `memory` are
+        its own as long as it lives; of `priority` the higher is made first.
         """
         given: dict[str, Any] = {
             "name": name,

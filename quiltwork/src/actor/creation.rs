@@ -18,7 +18,7 @@ impl<T: ActorType> Creation<T> {
     pub(crate) fn new<const N: usize>(constructor: &'static str, arguments: [(&'static str, Argument); N]) -> Self {
         let max_concurrency = if T::METHODS.iter().any(|method| method.run.is_async()) { MANY } else { 1 };
         let options = ActorOptions { max_concurrency, ..ActorOptions::default() };
-        Self { call: TaskCall::new(constructor, arguments), options }
+        Self { call: TaskCall::new(constructor, arguments).named(label::<T>()), options }
     }
 
     /// How often it may be made again when its worker is lost; 0 unless told otherwise. It begins anew then: its arguments
@@ -110,6 +110,12 @@ impl<T: ActorType> Creation<T> {
     fn with(self, change: impl FnOnce(TaskCall<T>) -> TaskCall<T>) -> Self {
         Self { call: change(self.call), options: self.options }
     }
+}
+
+/// What people call an actor that has no name of its own: its type.
+fn label<T>() -> &'static str {
+    let path = std::any::type_name::<T>();
+    path.rsplit("::").next().unwrap_or(path)
 }
 
 /// Calls of `async` methods that run at a time unless told otherwise.

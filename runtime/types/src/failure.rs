@@ -35,7 +35,7 @@ pub enum FailureKind {
     OutOfMemory,
     /// It was a call an actor had been given when its worker was lost: it may or may not have run.
     ActorLost,
-    /// The actor it called, or was, has ended for good.
+    /// It was an actor, or called one, that has ended for good.
     ActorDied,
     /// The actor it called has as many calls waiting as it may have.
     ActorFull,
@@ -74,7 +74,7 @@ impl FailureKind {
             Self::Refused => "was refused",
             Self::OutOfMemory => "ran out of memory",
             Self::ActorLost => "was with an actor that was lost",
-            Self::ActorDied => "was stopped because its actor has ended",
+            Self::ActorDied => "does not live (any more)",
             Self::ActorFull => "was refused by an actor that is full",
         }
     }
