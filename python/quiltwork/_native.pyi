@@ -2,12 +2,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from quiltwork._cluster import WorkerRow
+from quiltwork._instances import Instance
+from quiltwork._looped import Looped
 from quiltwork._pickled import Pickled
 from quiltwork._run import Raised
 from quiltwork.train._settings import Training
 from quiltwork.train._step import PackedUpdate
 
 __all__ = [
+    "ActorOptions",
     "Completed",
     "Handle",
     "Lent",
@@ -15,6 +18,7 @@ __all__ = [
     "Notices",
     "Options",
     "Payload",
+    "Reply",
     "Session",
     "Strategy",
     "TaskContext",
@@ -44,6 +48,7 @@ class Handle:
     def progress(self) -> tuple[int, int] | None: ...
     def wait(self, timeout: float | None) -> bool: ...
     def fetch(self, timeout: float | None) -> Payload | None: ...
+    def here(self) -> Payload | None: ...
     def failure(self) -> BaseException | None: ...
     def replicate(self, copies: int) -> None: ...
     def cancel(self) -> None: ...
@@ -81,6 +86,18 @@ class Options:
     ) -> Options: ...
 
 @final
+class ActorOptions:
+    def __new__(
+        cls,
+        *,
+        name: str | None,
+        get_if_exists: bool,
+        max_restarts: int | None,
+        max_pending: int | None,
+        max_concurrency: int,
+    ) -> ActorOptions: ...
+
+@final
 class Session:
     @staticmethod
     def start(
@@ -104,6 +121,29 @@ class Session:
         options: Options | None,
         name: str | None,
     ) -> Handle: ...
+    def construct(
+        self,
+        function: str,
+        pickle: bytes,
+        buffers: Sequence[memoryview],
+        inputs: Sequence[Handle],
+        options: Options,
+        actor: ActorOptions,
+        name: str | None,
+    ) -> Handle: ...
+    def call(
+        self,
+        actor: Handle,
+        method: str,
+        pickle: bytes,
+        buffers: Sequence[memoryview],
+        inputs: Sequence[Handle],
+        options: Options | None,
+        task: TaskContext | None,
+        name: str | None,
+    ) -> Handle: ...
+    def actor_named(self, name: str) -> Handle: ...
+    def actor_of(self, given: Payload) -> Handle: ...
     def put(self, pickle: bytes, buffers: Sequence[memoryview]) -> Handle: ...
     def gather(self, handles: Sequence[Handle], timeout: float | None) -> list[Payload] | None: ...
     def story(self, handle: Handle) -> str: ...
@@ -133,6 +173,13 @@ class Lent:
     def __enter__(self) -> Lent: ...
     def __exit__(self, *_raised: object) -> None: ...
 
+@final
+class Reply:
+    @property
+    def task(self) -> TaskContext: ...
+    def on_cancel(self, cancel: Callable[[], object]) -> None: ...
+    def send(self, returned: Pickled | Raised) -> None: ...
+
 class Strategy:
     @staticmethod
     def weighted_average() -> Strategy: ...
@@ -158,5 +205,8 @@ def train_here(training: Training, step: Callable[[list[Payload], _Told], Packed
 def current_task() -> TaskContext | None: ...
 def keep_freed_memory() -> None: ...
 def lend() -> Lent: ...
-def serve(execute: Callable[[str, Sequence[Payload]], Pickled | Raised]) -> None: ...
+def serve(
+    execute: Callable[[str, Sequence[Payload]], Pickled | Raised],
+    construct: Callable[[str, Sequence[Payload]], tuple[Instance | Looped, bool] | Raised],
+) -> None: ...
 def copied_bytes() -> int: ...

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from quiltwork._calls import Function
+from quiltwork._future import Future
 from quiltwork._nested import futures_in
 from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
     from quiltwork import _native
-    from quiltwork._future import Future
-    from quiltwork._pickled import Pickled
+    from quiltwork._pickled import Input, Pickled
     from quiltwork._raised import Needed
 
 # Larger calls are not kept: a future is to cost little.
@@ -31,7 +31,7 @@ class Recipe:
         self,
         function: Function[Any],
         pickled: Pickled,
-        inputs: list[Future[Any]],
+        inputs: list[Input],
         options: _native.Options | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -42,7 +42,7 @@ class Recipe:
         self.pickle = pickle if size <= _KEPT else None
         # There are many of these: what is empty is shared.
         self.buffers = buffers or _NOTHING
-        self.inputs = [weakref.ref(future) for future in inputs] if inputs else _NOTHING
+        self.inputs = [weakref.ref(one) for one in inputs] if inputs else _NOTHING
         self.options = options
         self.places = dict(_places(args, kwargs)) if inputs else None
 
@@ -86,11 +86,12 @@ def _in_order(futures: Iterable[Future[Any]]) -> list[Future[Any]]:
         elif future not in seen and future._handle.done() and future._handle.failure() is not None:
             seen.add(future)
             stack.append((future, True))
-            stack.extend((one, False) for one in _inputs(future))
+            # An actor that has ended is not made again: it would not be the same one.
+            stack.extend((one, False) for one in _inputs(future) if isinstance(one, Future))
     return ordered
 
 
-def _inputs(future: Future[Any]) -> list[Future[Any]]:
+def _inputs(future: Future[Any]) -> list[Input]:
     alive = [one() for one in (future._recipe.inputs if future._recipe is not None else [])]
     kept = [one for one in alive if one is not None]
     if len(kept) < len(alive):

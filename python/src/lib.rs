@@ -9,6 +9,7 @@
 //! Values are pickles with their large buffers beside them (`layout`). No thread of the engine ever waits for the
 //! interpreter's lock: what it has to tell Python, it leaves in a list that a thread of Python's takes (`notices`).
 
+mod actors;
 mod allocator;
 mod buffers;
 mod completed;
@@ -19,9 +20,11 @@ mod interpreter;
 mod interrupts;
 mod layout;
 mod lines;
+mod looped;
 mod model;
 mod notices;
 mod options;
+mod reply;
 mod resident;
 mod session;
 mod strategy;
@@ -53,7 +56,9 @@ mod _native {
     #[pymodule_export]
     use super::notices::Notices;
     #[pymodule_export]
-    use super::options::Options;
+    use super::options::{ActorOptions, Options};
+    #[pymodule_export]
+    use super::reply::Reply;
     #[pymodule_export]
     use super::session::Session;
     #[pymodule_export]

@@ -1,18 +1,22 @@
 //! A client's link to its cluster, and the cluster itself if this process has started it.
 use crate::buffers::{Payload, borrow};
+use crate::context::TaskContext;
 use crate::errors::raised;
 use crate::handle::Handle;
 use crate::layout::pieces;
 use crate::lines::Lines;
-use crate::options::{Amount, Options};
+use crate::options::{ActorOptions, Amount, Options};
 use crate::resident::Resident;
 use crate::waiting::{answered, wait};
 use crate::workers::{Row, rows};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
-use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy, write_log_if_asked};
-use quiltwork::{Client, LocalCluster, WorkerLog};
+use quiltwork::bindings::{
+    Argument, Encoding, IntoArgument, Opaque, actor_named, actor_of, call, call_actor, construct, ended, note_copy,
+    write_log_if_asked,
+};
+use quiltwork::{Client, LocalCluster, TaskCall, WorkerLog};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A link to a cluster. Closing it ends the cluster if it was started here.
@@ -82,21 +86,58 @@ impl Session {
         options: Option<PyRef<'_, Options>>,
         name: Option<String>,
     ) -> PyResult<Handle> {
-        let client = self.client()?;
-        let mut arguments: Vec<Argument> = vec![joined(pickle, &buffers)?.into_argument()];
-        for input in &inputs {
-            arguments.push(input.inner()?.into_argument());
-        }
-        let call = call(function, arguments);
-        let call = match options {
-            Some(options) => options.of(call),
-            None => call,
-        };
-        let call = match name {
-            Some(name) => call.named(name),
-            None => call,
-        };
-        Ok(Handle::new(py.detach(|| client.submit(call))))
+        let call = call(function, arguments(pickle, &buffers, &inputs)?);
+        self.begin(py, call, options.as_deref(), name)
+    }
+
+    /// Makes an actor by its constructor's name; the rest is as for `submit`.
+    #[expect(clippy::too_many_arguments, reason = "they are named where it is called, and one by one is quickest")]
+    fn construct(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        pickle: &Bound<'_, PyAny>,
+        buffers: Buffers<'_>,
+        inputs: Vec<PyRef<'_, Handle>>,
+        options: PyRef<'_, Options>,
+        actor: PyRef<'_, ActorOptions>,
+        name: Option<String>,
+    ) -> PyResult<Handle> {
+        let call = construct(function, arguments(pickle, &buffers, &inputs)?, actor.get());
+        self.begin(py, call, Some(&options), name)
+    }
+
+    /// Calls a method of an actor; the rest is as for `submit`. What one `task` asks of an actor stands in a line of its own.
+    #[expect(clippy::too_many_arguments, reason = "they are named where it is called, and one by one is quickest")]
+    fn call(
+        &self,
+        py: Python<'_>,
+        actor: &Handle,
+        method: &str,
+        pickle: &Bound<'_, PyAny>,
+        buffers: Buffers<'_>,
+        inputs: Vec<PyRef<'_, Handle>>,
+        options: Option<PyRef<'_, Options>>,
+        task: Option<PyRef<'_, TaskContext>>,
+        name: Option<String>,
+    ) -> PyResult<Handle> {
+        let _entered = task.as_ref().map(|task| task.0.enter());
+        let call = call_actor(actor.inner()?, method, arguments(pickle, &buffers, &inputs)?);
+        self.begin(py, call, options.as_deref(), name)
+    }
+
+    /// The actor of that name, or a handle that fails if there is none.
+    fn actor_named(&self, name: &str) -> PyResult<Handle> {
+        Ok(Handle::new(actor_named(&self.client()?, name)))
+    }
+
+    /// The actor that was given to a task as an argument, held from here on.
+    fn actor_of(&self, py: Python<'_>, given: &Payload) -> PyResult<Handle> {
+        let given = Opaque { encoding: Encoding::Actor, bytes: given.0.clone() };
+        let actor = actor_of(&self.client()?, &given);
+        // Only then does it not end with the task.
+        wait(py, ended(&actor), None)?.expect("it is waited for without a limit");
+        Ok(Handle::new(actor))
     }
 
     /// Brings a pickled value into the cluster.
@@ -174,6 +215,25 @@ impl Session {
         Self(Resident::new(Mutex::new(Some(Open { client, cluster }))))
     }
 
+    fn begin(
+        &self,
+        py: Python<'_>,
+        call: TaskCall<Opaque>,
+        options: Option<&Options>,
+        name: Option<String>,
+    ) -> PyResult<Handle> {
+        let client = self.client()?;
+        let call = match options {
+            Some(options) => options.of(call),
+            None => call,
+        };
+        let call = match name {
+            Some(name) => call.named(name),
+            None => call,
+        };
+        Ok(Handle::new(py.detach(|| client.submit(call))))
+    }
+
     fn client(&self) -> PyResult<Client> {
         let closed = || PyRuntimeError::new_err("the client is closed\n  hint: make another `quiltwork.Client`");
         self.lock()?.as_ref().map(|open| open.client.clone()).ok_or_else(closed)
@@ -189,6 +249,19 @@ fn not_ours() -> PyErr {
     PyRuntimeError::new_err(
         "this client has not started the cluster it uses\n  hint: ask the client that did, or that is closed now",
     )
+}
+
+/// What a function is called with: a pickle, and the tasks whose values belong to it.
+fn arguments(
+    pickle: &Bound<'_, PyAny>,
+    buffers: &[Bound<'_, PyAny>],
+    inputs: &[PyRef<'_, Handle>],
+) -> PyResult<Vec<Argument>> {
+    let mut arguments = vec![joined(pickle, buffers)?.into_argument()];
+    for input in inputs {
+        arguments.push(input.inner()?.into_argument());
+    }
+    Ok(arguments)
 }
 
 /// A pickle and its buffers as one value.

@@ -16,11 +16,19 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # Prints who belongs to it, and then does what it is told.
 BEGINNING = """\
-import os, signal, sys, time
+import asyncio, os, signal, sys, time
 sys.path.insert(0, {tests!r})
 import quiltwork as qw
 from conftest import areas_of
 client = qw.Client(n_workers=2)
+class Waiting:
+    async def wait(self, seconds):
+        await asyncio.sleep(seconds)
+    async def sleep(self, seconds):
+        await asyncio.to_thread(time.sleep, seconds)
+def forever():
+    while True:
+        yield 1
 print(*client.worker_pids(), *areas_of(os.getpid()), flush=True)
 """
 
@@ -55,6 +63,9 @@ def nothing_is_left(pids: list[int], folders: list[Path]) -> None:
         "f = client.map(time.sleep, [60] * 9)",
         "import builtins\nbuiltins.kept = client",
         "held = client.submit(str, 1)",
+        "a = client.actor(Waiting); f = a.wait.remote(60)",
+        "a = client.actor(Waiting); f = a.sleep.remote(60); a.wait.remote(0).result()",
+        "s = client.submit(forever); print(next(s))",
     ],
 )
 def test_nothing_is_left_after_a_program(tmp_path: Path, end: str) -> None:
@@ -89,6 +100,8 @@ def test_nothing_is_left_of_a_killed_driver(tmp_path: Path) -> None:
         "qw.wait(client.map(time.sleep, [60] * 9))",
         "list(qw.as_completed(client.map(time.sleep, [60] * 9)))",
         "client.submit(time.sleep, 60).exception()",
+        "client.actor(Waiting).wait.remote(60).result()",
+        "list(client.submit(forever))",
     ],
 )
 def test_ctrl_c_ends_a_wait_and_what_is_waited_for(tmp_path: Path, wait: str) -> None:
@@ -181,21 +194,28 @@ import quiltwork as qw
 client = qw.Client(n_workers=1)
 future = client.submit(abs, -1)
 future.result()
+class Actor:
+    def get(self):
+        return 1
+actor = client.actor(Actor)
+actor.get.remote().result()
 if os.fork() == 0:
-    for use in (lambda: client.submit(abs, -1), future.result, client.close):
+    for use in (lambda: client.submit(abs, -1), future.result, actor.get.remote, client.close):
         try:
             use()
         except RuntimeError as error:
             print(str(error).splitlines()[0])
     with qw.Client(n_workers=1) as own:
         print(own.submit(abs, -3).result(), flush=True)
+    del actor
     sys.exit(0)
 os.wait()
+assert actor.get.remote().result() == 1
 print(client.submit(abs, future).result())
 """
     )
     refusal = "this client was made before the process was forked, and belongs to the parent\n"
-    assert (ran.stdout, ran.stderr) == (3 * refusal + "3\n1\n", "")
+    assert (ran.stdout, ran.stderr) == (4 * refusal + "3\n1\n", "")
 
 
 def test_an_import_starts_nothing_and_loads_little(run_script: Run) -> None:
