@@ -58,7 +58,7 @@ impl Handler<ShutDown> for Master {
     fn handle(&mut self, _: ShutDown, _ctx: &mut Self::Context) -> Self::Result {
         // Without seats the ends of their links are no losses, and nothing more is dispatched.
         let partings: Vec<_> =
-            std::mem::take(&mut self.workers).into_iter().map(|(_, seat)| seat.link.send(Farewell)).collect();
+            std::mem::take(&mut self.workers).into_values().map(|seat| seat.link.send(Farewell)).collect();
         Box::pin(async move {
             for parting in partings {
                 // A link that has ended needs no farewell.

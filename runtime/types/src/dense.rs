@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 
 /// Entries of a page. Larger pages are found sooner, smaller ones leave less room empty around a lonely entry.
-const PAGE: usize = 16;
+const PAGE: u32 = 16;
 
 /// A map from numbers to entries, made for numbers of which neighbours come and go together, such as a job's tasks: a
 /// look-up costs no hashing and mostly finds its page in the cache. Any number may be used; a lonely one takes the room
@@ -18,7 +18,7 @@ pub struct DenseMap<T> {
 #[derive(Debug)]
 struct Page<T> {
     used: usize,
-    entries: [Option<T>; PAGE],
+    entries: [Option<T>; PAGE as usize],
 }
 
 impl<T> Default for DenseMap<T> {
@@ -56,8 +56,10 @@ impl<T> DenseMap<T> {
     /// Gives a number an entry; returns the one it had.
     pub fn insert(&mut self, number: u32, entry: T) -> Option<T> {
         let (page, place) = locate(number);
-        let page =
-            self.pages.entry(page).or_insert_with(|| Box::new(Page { used: 0, entries: [const { None }; PAGE] }));
+        let page = self
+            .pages
+            .entry(page)
+            .or_insert_with(|| Box::new(Page { used: 0, entries: [const { None }; PAGE as usize] }));
         let before = page.entries[place].replace(entry);
         if before.is_none() {
             page.used += 1;
@@ -86,7 +88,7 @@ impl<T> DenseMap<T> {
 }
 
 const fn locate(number: u32) -> (u32, usize) {
-    (number / PAGE as u32, number as usize % PAGE)
+    (number / PAGE, (number % PAGE) as usize)
 }
 
 #[cfg(test)]
