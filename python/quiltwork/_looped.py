@@ -15,23 +15,23 @@ from quiltwork._instances import Instance
 from quiltwork._run import described, made
 
 if TYPE_CHECKING:
-    from quiltwork._native import Payload, Reply
+    from quiltwork._native import Guard, Payload, Reply
 
 
 class Looped:
     """An actor some of whose methods are coroutines: these run beside each other, and its plain methods in between."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], guard: Guard) -> None:
         self._runner = asyncio.Runner()
         self._running: set[asyncio.Task[None]] = set()
         try:
-            self._instance = self._runner.run(self._constructed(make))
+            self._instance = self._runner.run(self._constructed(make, guard))
         except BaseException:
             self._runner.close()
             raise
 
-    async def _constructed(self, make: Callable[[], Any]) -> Instance:
-        return Instance(make())
+    async def _constructed(self, make: Callable[[], Any], guard: Guard) -> Instance:
+        return Instance(guard.call(make))
 
     def watch(self, bell: int) -> None:
         """Says which file can be read when there are calls, or the actor shall end."""

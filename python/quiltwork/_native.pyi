@@ -1,14 +1,17 @@
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from quiltwork._instances import Instance
 from quiltwork._looped import Looped
 from quiltwork._pickled import Pickled
 from quiltwork._run import Raised
 
+_T = TypeVar("_T")
+
 __all__ = [
     "ActorOptions",
     "Completed",
+    "Guard",
     "Handle",
     "Notices",
     "Options",
@@ -143,9 +146,13 @@ class Reply:
     def on_cancel(self, cancel: Callable[[], object]) -> None: ...
     def send(self, returned: Pickled | Raised) -> None: ...
 
+@final
+class Guard:
+    def call(self, function: Callable[[], _T]) -> _T: ...
+
 def current_task() -> TaskContext | None: ...
 def serve(
     execute: Callable[[str, Sequence[Payload]], Pickled | Raised],
-    construct: Callable[[str, Sequence[Payload]], tuple[Instance | Looped, bool] | Raised],
+    construct: Callable[[str, Sequence[Payload], Guard], tuple[Instance | Looped, bool] | Raised],
 ) -> None: ...
 def copied_bytes() -> int: ...

@@ -14,7 +14,7 @@ from quiltwork.errors import CannotTravel
 if TYPE_CHECKING:
     from quiltwork._instances import Instance
     from quiltwork._looped import Looped
-    from quiltwork._native import Payload
+    from quiltwork._native import Guard, Payload
 
 # Message, name of the type, place, and the whole of it pickled.
 Raised = tuple[str, str, str | None, bytes]
@@ -35,13 +35,14 @@ def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
     return made(name, result)
 
 
-def construct(name: str, payloads: Sequence[Payload]) -> tuple[Instance | Looped, bool] | Raised:
-    """Makes an actor, and says whether it lives in an event loop. Never raises what its constructor raises."""
+def construct(name: str, payloads: Sequence[Payload], guard: Guard) -> tuple[Instance | Looped, bool] | Raised:
+    """Makes an actor, and says whether it lives in an event loop. Never raises what its constructor raises. What is the
+    user's is called by `guard`."""
     # Not every worker has actors.
     from quiltwork import _instances
 
     try:
-        return _instances.construct(*called(name, payloads))
+        return _instances.construct(*guard.call(lambda: called(name, payloads)), guard)
     except BaseException as error:
         return described(error)
 

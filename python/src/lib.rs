@@ -43,6 +43,8 @@ mod _native {
     #[pymodule_export]
     use super::interpreter::serve;
     #[pymodule_export]
+    use super::interrupts::Guard;
+    #[pymodule_export]
     use super::notices::Notices;
     #[pymodule_export]
     use super::options::{ActorOptions, Options};
