@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from quiltwork._yielding import AsyncYielding, Yielding
 
 if TYPE_CHECKING:
     from quiltwork._looped import Looped
-    from quiltwork._native import Payload
+    from quiltwork._native import Guard, Payload
 
 
 class Instance:
@@ -57,13 +58,16 @@ class Instance:
         end_task()
 
 
-def construct(thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Instance | Looped, bool]:
+def construct(
+    thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any], guard: Guard
+) -> tuple[Instance | Looped, bool]:
     """Makes an actor of a class, or of a generator function, and says whether it lives in an event loop."""
     if not isinstance(thing, type):
         cls = AsyncYielding if is_async_generator_function(thing) else Yielding
         thing, args, kwargs = cls, (thing, args, kwargs), {}
+    make = functools.partial(thing, *args, **kwargs)
     if not is_asynchronous(thing):
-        return Instance(thing(*args, **kwargs)), False
+        return Instance(guard.call(make)), False
     from quiltwork._looped import Looped
 
-    return Looped(lambda: thing(*args, **kwargs)), True
+    return Looped(make, guard), True

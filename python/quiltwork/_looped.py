@@ -17,7 +17,7 @@ from quiltwork._run import described, made
 from quiltwork._several import several
 
 if TYPE_CHECKING:
-    from quiltwork._native import Payload, Reply
+    from quiltwork._native import Guard, Payload, Reply
     from quiltwork._pickled import Pickled
     from quiltwork._run import Raised
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 class Looped:
     """An actor some of whose methods are coroutines: these run beside each other, and its plain methods in between."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], guard: Guard) -> None:
         self._runner = asyncio.Runner()
         self._running: set[asyncio.Task[None]] = set()
         try:
-            self._instance = self._runner.run(self._constructed(make))
+            self._instance = self._runner.run(self._constructed(make, guard))
         except BaseException:
             self._runner.close()
             raise
 
-    async def _constructed(self, make: Callable[[], Any]) -> Instance:
-        return Instance(make())
+    async def _constructed(self, make: Callable[[], Any], guard: Guard) -> Instance:
+        return Instance(guard.call(make))
 
     def watch(self, bell: int) -> None:
         """Says which file can be read when there are calls, or the actor shall end."""

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from quiltwork._cluster import WorkerRow
 from quiltwork._instances import Instance
@@ -9,9 +9,12 @@ from quiltwork._run import Raised
 from quiltwork.train._settings import Training
 from quiltwork.train._step import PackedUpdate
 
+_T = TypeVar("_T")
+
 __all__ = [
     "ActorOptions",
     "Completed",
+    "Guard",
     "Handle",
     "Lent",
     "Lines",
@@ -180,6 +183,10 @@ class Reply:
     def on_cancel(self, cancel: Callable[[], object]) -> None: ...
     def send(self, returned: Pickled | Raised) -> None: ...
 
+@final
+class Guard:
+    def call(self, function: Callable[[], _T]) -> _T: ...
+
 class Strategy:
     @staticmethod
     def weighted_average() -> Strategy: ...
@@ -207,6 +214,6 @@ def keep_freed_memory() -> None: ...
 def lend() -> Lent: ...
 def serve(
     execute: Callable[[str, Sequence[Payload]], Pickled | Raised],
-    construct: Callable[[str, Sequence[Payload]], tuple[Instance | Looped, bool] | Raised],
+    construct: Callable[[str, Sequence[Payload], Guard], tuple[Instance | Looped, bool] | Raised],
 ) -> None: ...
 def copied_bytes() -> int: ...

@@ -16,7 +16,7 @@ from quiltwork.errors import CannotTravel
 if TYPE_CHECKING:
     from quiltwork._instances import Instance
     from quiltwork._looped import Looped
-    from quiltwork._native import Payload
+    from quiltwork._native import Guard, Payload
 
 # Function, arguments, and how many results it makes if it makes several.
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], int | None]
@@ -50,14 +50,15 @@ def execute(name: str, payloads: Sequence[Payload]) -> Pickled | Raised:
     return made(name, result)
 
 
-def construct(name: str, payloads: Sequence[Payload]) -> tuple[Instance | Looped, bool] | Raised:
-    """Makes an actor, and says whether it lives in an event loop. Never raises what its constructor raises."""
+def construct(name: str, payloads: Sequence[Payload], guard: Guard) -> tuple[Instance | Looped, bool] | Raised:
+    """Makes an actor, and says whether it lives in an event loop. Never raises what its constructor raises. What is the
+    user's is called by `guard`."""
     # Not every worker has actors.
     from quiltwork import _instances
 
     try:
-        function, args, kwargs, _ = called(name, payloads)
-        return _instances.construct(function, args, kwargs)
+        function, args, kwargs, _ = guard.call(lambda: called(name, payloads))
+        return _instances.construct(function, args, kwargs, guard)
     except BaseException as error:
         return described(error)
     finally:

@@ -9,6 +9,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Scope};
 
+/// Bytes of stack a call has: as much as the threads of tasks have.
+const STACK: usize = 8 << 20;
+
 /// An instance of Python's, to be closed on the thread on which it is dropped.
 pub(crate) struct Closing(pub(crate) Py<PyAny>);
 
@@ -88,7 +91,7 @@ impl Plain {
                 }
             });
         };
-        Builder::new().name("quiltwork-call".to_owned()).spawn_scoped(scope, work).is_ok()
+        Builder::new().name("quiltwork-call".to_owned()).stack_size(STACK).spawn_scoped(scope, work).is_ok()
     }
 }
 

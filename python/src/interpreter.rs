@@ -3,7 +3,7 @@
 use crate::actors::Plain;
 use crate::buffers::{Payload, borrow};
 use crate::errors::raised;
-use crate::interrupts::Interrupts;
+use crate::interrupts::{Guard, Interrupts};
 use crate::layout::pieces;
 use crate::looped::Looped;
 use pyo3::prelude::*;
@@ -15,8 +15,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Builder;
 
 /// In a process that was started as a worker: runs tasks until the cluster ends. `execute(function, payloads)` runs one and
-/// returns its pickled result with its buffers, or how it failed. `construct(function, payloads)` makes an actor and returns
-/// it, and whether it lives in an event loop, or how that failed.
+/// returns its pickled result with its buffers, or how it failed. `construct(function, payloads, guard)` makes an actor and
+/// returns it, and whether it lives in an event loop, or how that failed.
 #[pyfunction]
 pub(crate) fn serve(py: Python<'_>, execute: Py<PyAny>, construct: Py<PyAny>) -> PyResult<()> {
     let interrupts = Arc::new(Interrupts::default());
@@ -92,9 +92,10 @@ impl Interpreter {
         payloads: Vec<Payload>,
     ) -> PyResult<Result<Box<dyn Instance>, TaskError>> {
         let task = TaskContext::current().expect("functions are run for attempts only");
-        let call = || self.construct.bind(py).call1((function, payloads));
+        let guard = Guard::new(task, Arc::clone(&self.interrupts));
+        let made = self.construct.bind(py).call1((function, payloads, guard))?;
         let interrupts = || Arc::clone(&self.interrupts);
-        Ok(match self.interrupts.during(py, &task, call)?.extract()? {
+        Ok(match made.extract()? {
             Constructed::Made(instance, true) => Ok(Box::new(Looped::new(py, instance.unbind(), interrupts())?)),
             Constructed::Made(instance, false) => Ok(Box::new(Plain::new(instance.unbind(), interrupts()))),
             Constructed::Raised(message, type_name, location, original) => {

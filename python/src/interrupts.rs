@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::c_long;
 use std::ptr::null_mut;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 thread_local! {
     static THREAD: OnceCell<c_long> = const { OnceCell::new() };
@@ -78,6 +78,27 @@ impl Interrupts {
     /// Poison means nothing here: no change is made in more than one step.
     fn running(&self) -> MutexGuard<'_, HashMap<AttemptId, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For the package: calls what may be interrupted, where not all of it may be.
+#[pyclass(frozen, module = "quiltwork._native")]
+pub(crate) struct Guard {
+    task: TaskContext,
+    interrupts: Arc<Interrupts>,
+}
+
+impl Guard {
+    pub(crate) const fn new(task: TaskContext, interrupts: Arc<Interrupts>) -> Self {
+        Self { task, interrupts }
+    }
+}
+
+#[pymethods]
+impl Guard {
+    /// Calls `function()` on this thread.
+    fn call<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.interrupts.during(function.py(), &self.task, || function.call0())
     }
 }
 

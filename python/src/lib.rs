@@ -52,6 +52,8 @@ mod _native {
     #[pymodule_export]
     use super::interpreter::serve;
     #[pymodule_export]
+    use super::interrupts::Guard;
+    #[pymodule_export]
     use super::lines::Lines;
     #[pymodule_export]
     use super::notices::Notices;

@@ -57,6 +57,8 @@ class Counter:
         task = qw.current_task()
         assert task is not None
         task.progress(done, total)
+        while not task.cancelled:
+            time.sleep(0.01)
 
     def one_thread(self) -> bool:
         return threading.get_ident() == self.thread
@@ -202,6 +204,7 @@ def test_an_actor_knows_its_call(client: qw.Client) -> None:
     counter = client.actor(Counter)
     far = counter.report.remote(3, 10)
     eventually(lambda: far.progress() == (3, 10))
+    assert far.cancel()
     first, second = counter.attempt.remote(), counter.attempt.remote()
     assert first.result() == (first.key.rpartition("-")[2], 1) and first.result()[0] != second.result()[0]
 

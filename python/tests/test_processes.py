@@ -278,3 +278,52 @@ print(client.gather(squares) == [x * x for x in range(100)])
     printed, errors = driver.communicate(timeout=PATIENCE)
     assert (printed, errors) == ("True\n", "")
     nothing_is_left(pids, folders)
+
+
+def test_actors_and_streams_that_are_ended_at_any_moment_leave_nothing_and_say_nothing(run_script: Run) -> None:
+    ran = run_script(
+        """
+import asyncio, os, random, time
+import quiltwork as qw
+
+class Waiting:
+    async def wait(self, seconds):
+        await asyncio.sleep(seconds)
+    def get(self):
+        return 1
+
+def numbers():
+    yield from range(100)
+
+async def more_numbers():
+    for number in range(100):
+        yield number
+
+def look():
+    time.sleep(0.001)
+    return os.getpid(), (len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")))
+
+with qw.Client(n_workers=2) as client:
+    def looks():
+        return dict(client.gather([client.submit(look) for _ in range(60)]))
+    client.gather([client.actor(Waiting).get.remote() for _ in range(8)])
+    before = looks()
+    for round in range(40):
+        actor = client.actor(Waiting)
+        calls = [actor.wait.remote(random.choice([0, 0.001, 60])) for _ in range(10)]
+        for call in random.sample(calls, 5):
+            call.cancel()
+        if round % 2:
+            client.kill(actor)
+        stream = client.submit(random.choice([numbers, more_numbers]), prefetch=round % 4)
+        for number in stream:
+            if number >= round % 5:
+                break
+    del actor, calls, call, stream
+    deadline = time.monotonic() + 60
+    while (after := looks()) != before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    print(after == before or (before, after))
+"""
+    )
+    assert (ran.stdout, ran.stderr) == ("True\n", "")
