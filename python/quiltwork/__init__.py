@@ -6,9 +6,9 @@
         squares = client.map(lambda x: x * x, range(10))
         print(client.submit(sum, squares).result())  # 285
 
-Importing it starts nothing. See `Client`, `LocalCluster`, `Future`, `task`, `rust`, `as_completed`, `wait`, `progress`,
-and `quiltwork.errors`; within a task `current_client` and `current_task`. Models are trained in partitions by
-`quiltwork.train`.
+Importing it starts nothing. See `Client`, `LocalCluster`, `Future`, `task`, `actor`, `rust`, `as_completed`, `wait`,
+`progress`, and `quiltwork.errors`; within a task `current_client` and `current_task`. Models are trained in partitions
+by `quiltwork.train`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quiltwork import train as train
-    from quiltwork._client import Client, current_client
+    from quiltwork._actor import ActorClass, ActorHandle, ActorMethod, actor
+    from quiltwork._client import Client, current_client, get_actor
     from quiltwork._cluster import LocalCluster, Worker
+    from quiltwork._context import current_task
     from quiltwork._executor import Executor
     from quiltwork._future import AsCompleted, Future, as_completed, wait
-    from quiltwork._native import TaskContext, __version__, copied_bytes, current_task
+    from quiltwork._native import TaskContext, __version__, copied_bytes
     from quiltwork._output import Line
     from quiltwork._progress import progress
     from quiltwork._rust import RustTask, rust
+    from quiltwork._stream import Stream
     from quiltwork._task import Task, task
 
 __all__ = [
+    "ActorClass",
+    "ActorHandle",
+    "ActorMethod",
     "AsCompleted",
     "Client",
     "Executor",
@@ -35,14 +41,17 @@ __all__ = [
     "Line",
     "LocalCluster",
     "RustTask",
+    "Stream",
     "Task",
     "TaskContext",
     "Worker",
     "__version__",
+    "actor",
     "as_completed",
     "copied_bytes",
     "current_client",
     "current_task",
+    "get_actor",
     "progress",
     "rust",
     "task",
@@ -52,6 +61,9 @@ __all__ = [
 
 # Where each name is; read when it is first used, so that the import is quick.
 _PLACES = {
+    "ActorClass": "_actor",
+    "ActorHandle": "_actor",
+    "ActorMethod": "_actor",
     "AsCompleted": "_future",
     "Client": "_client",
     "Executor": "_executor",
@@ -59,14 +71,17 @@ _PLACES = {
     "Line": "_output",
     "LocalCluster": "_cluster",
     "RustTask": "_rust",
+    "Stream": "_stream",
     "Task": "_task",
     "TaskContext": "_native",
     "Worker": "_cluster",
     "__version__": "_native",
+    "actor": "_actor",
     "as_completed": "_future",
     "copied_bytes": "_native",
     "current_client": "_client",
-    "current_task": "_native",
+    "current_task": "_context",
+    "get_actor": "_client",
     "progress": "_progress",
     "rust": "_rust",
     "task": "_task",

@@ -12,8 +12,8 @@ from quiltwork._task import Task
 from quiltwork.errors import CannotTravel
 
 if TYPE_CHECKING:
-    from quiltwork._future import Future
     from quiltwork._native import Handle
+    from quiltwork._pickled import Input
 
 T = TypeVar("T")
 
@@ -34,13 +34,13 @@ class Function(Generic[T]):
         self._function = inner
         if is_importable(function) or is_importable(inner):
             pass
-        elif isinstance(inner, types.FunctionType):
+        elif isinstance(inner, (types.FunctionType, type)):
             self._sent, self.handle = self._shelved(shelf, inner)
         else:
             # A method, say, or an object that is called: what is in it may have changed since the last time.
             self._sent = inner
 
-    def _shelved(self, shelf: Shelf, function: types.FunctionType) -> tuple[object, Handle]:
+    def _shelved(self, shelf: Shelf, function: types.FunctionType | type) -> tuple[object, Handle]:
         try:
             return shelf.send(function)
         except Exception as error:
@@ -48,12 +48,12 @@ class Function(Generic[T]):
 
     def dump_call(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: int | None = None
-    ) -> tuple[Pickled, list[Future[Any]]]:
-        """The call as it travels, with the futures in it."""
+    ) -> tuple[Pickled, list[Input]]:
+        """The call as it travels, with the futures and actors in it."""
         try:
             return dump_call((self._sent, args, kwargs, outputs))
         except Exception as error:
-            raise self._blame(args, kwargs, error) from error
+            raise blamed(self.name, self._function, args, kwargs, error) from error
 
     def parameter(self, place: int | str) -> str:
         """What people call the argument at a place of a call."""
@@ -62,7 +62,7 @@ class Function(Generic[T]):
         names = _parameters(self._function)
         return f"argument `{names[place]}`" if place < len(names) else f"argument {place + 1}"
 
-    def key_of(self, pickled: bytes, buffers: list[memoryview], futures: list[Future[Any]]) -> str:
+    def key_of(self, pickled: bytes, buffers: list[memoryview], inputs: list[Input]) -> str:
         """The same for the same call."""
         import hashlib
 
@@ -70,18 +70,21 @@ class Function(Generic[T]):
         digest.update(pickled)
         for buffer in buffers:
             digest.update(buffer)
-        for future in futures:
-            digest.update(f"{future._handle.id};".encode())
+        for given in inputs:
+            digest.update(f"{given._handle.id};".encode())
         return f"{self.short_name}-{digest.hexdigest()}"
 
-    def _blame(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Exception:
-        """Says which argument cannot be pickled."""
-        for name, argument in _named(self._function, args, kwargs):
-            try:
-                dump_call(argument)
-            except Exception as cause:
-                return _cannot_travel(f"argument `{name}` of `{self.name}`", argument, cause)
-        return _cannot_travel(f"the function `{self.name}`", self._function, error)
+
+def blamed(
+    name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+) -> Exception:
+    """Says which argument of a call cannot be pickled."""
+    for parameter, argument in _named(function, args, kwargs):
+        try:
+            dump_call(argument)
+        except Exception as cause:
+            return _cannot_travel(f"argument `{parameter}` of `{name}`", argument, cause)
+    return _cannot_travel(f"the function `{name}`", function, error)
 
 
 def _parameters(function: Callable[..., Any]) -> list[str]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import sys
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, cast, overload
 
 from quiltwork import _native, _plain
-from quiltwork._callbacks import Callbacks
 from quiltwork._calls import Function
-from quiltwork._cluster import LocalCluster, Worker, WorkerName, counted
-from quiltwork._functions import Shelf
+from quiltwork._cluster import LocalCluster, Worker, WorkerName
+from quiltwork._functions import Shelf, is_generator_function
 from quiltwork._future import Future, interruptible, wait
+from quiltwork._link import Link
 from quiltwork._nested import futures_in, replaced
 from quiltwork._options import chosen
 from quiltwork._pickled import dump, load
@@ -24,22 +23,25 @@ from quiltwork._raised import explain
 from quiltwork._recipe import PickledCall, retry
 from quiltwork._rust import PlainForms, RustCall, RustFunction, RustTask, plain_options
 from quiltwork._several import pick, pick_counted
-from quiltwork.errors import QuiltworkError, UsageError
+from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
+    from quiltwork._actor import ActorHandle, ActorOptions
     from quiltwork._executor import Executor
     from quiltwork._options import Chosen
     from quiltwork._output import Line
     from quiltwork._raised import Needed
+    from quiltwork._stream import Stream
     from quiltwork._workers import Programs
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 _open: weakref.WeakSet[Client] = weakref.WeakSet()
 _newest: list[weakref.ref[Client]] = []
 
 
-class Client:
+class Client(Link):
     """A link to a cluster.
 
     Without `address` it starts a cluster on this machine, of one process per processor, which ends with the client:
@@ -64,9 +66,7 @@ class Client:
         output: Callable[[Line], object] | None = None,
     ) -> None:
         if address is None:
-            cluster = LocalCluster(
-                n_workers, slots=slots, memory_limit=memory_limit, programs=programs, output=output
-            )
+            cluster = LocalCluster(n_workers, slots=slots, memory_limit=memory_limit, programs=programs, output=output)
             self._begin(cluster._session, cluster)
             self._owns_cluster = True
         elif n_workers is not None or slots != 1 or memory_limit is not None or programs or output is not None:
@@ -80,18 +80,24 @@ class Client:
             self._begin(_native.Session.connect(address))
 
     def _begin(self, session: _native.Session, cluster: LocalCluster | None = None) -> None:
-        self._session = session
-        self._cluster = cluster
+        self._open(session, cluster)
         self._owns_cluster = False
         self._shelf = Shelf(session)
         self._plain_forms = PlainForms()
         self._keyed: weakref.WeakValueDictionary[str, Future[Any]] = weakref.WeakValueDictionary()
-        self._callbacks: Callbacks | None = None
         self._dask_default: Any = None
-        self._lock = threading.Lock()
         _open.add(self)
         _newest.append(weakref.ref(self))
 
+    @overload
+    def submit(self, fn: Callable[..., Any], /, *args: Any, outputs: int, **kwargs: Any) -> tuple[Future[Any], ...]: ...
+    # What a generic function makes is not known here, and no stream: the first of these is for it.
+    @overload
+    def submit(self, fn: Callable[..., Never], /, *args: Any, **kwargs: Any) -> Future[Any]: ...
+    @overload
+    def submit(
+        self, fn: Callable[..., Iterator[Item] | AsyncIterator[Item]], /, *args: Any, prefetch: int = 16, **kwargs: Any
+    ) -> Stream[Item]: ...
     @overload
     def submit(
         self,
@@ -109,7 +115,6 @@ class Client:
         pure: bool = False,
         **kwargs: Any,
     ) -> Future[T]: ...
-    @overload
     def submit(
         self,
         fn: Callable[..., Any],
@@ -122,26 +127,11 @@ class Client:
         memory: int | str | None = None,
         timeout: float | None = None,
         workers: WorkerName | Iterable[WorkerName] | None = None,
-        outputs: int,
-        pure: bool = False,
-        **kwargs: Any,
-    ) -> tuple[Future[Any], ...]: ...
-    def submit(
-        self,
-        fn: Callable[..., T],
-        /,
-        *args: Any,
-        key: str | None = None,
-        retries: int = 0,
-        priority: int = 0,
-        resources: Mapping[str, int] | None = None,
-        memory: int | str | None = None,
-        timeout: float | None = None,
-        workers: WorkerName | Iterable[WorkerName] | None = None,
         outputs: int | None = None,
         pure: bool = False,
+        prefetch: int | None = None,
         **kwargs: Any,
-    ) -> Future[T] | tuple[Future[Any], ...]:
+    ) -> Any:
         """Runs `fn(*args, **kwargs)` on a worker. Futures among the arguments become their results there.
 
         `key` names the task; while a future with that key lives, it is returned instead of another one. With `pure` the
@@ -158,21 +148,38 @@ class Client:
 
         With `outputs` the function makes so many results, and there is a future for each: `a, b = client.submit(f,
         outputs=2)`. Each is a value of its own, copied once from what the function returned, and freed on its own.
-        """
-        options = self._chosen(
-            key=key,
-            retries=retries,
-            priority=priority,
-            resources=resources,
-            memory=memory,
-            timeout=timeout,
-            workers=workers,
-            outputs=outputs,
-            pure=pure,
-        )
-        started: Future[T] | tuple[Future[Any], ...] = self._start(self._function(fn), args, kwargs, options)
-        return started
 
+        A generator function gives a `Stream` of what it yields, of which at most `prefetch` items (16) are made ahead
+        of whoever reads them. With `retries` it is begun again when it raised or its worker was lost, and what it has
+        yielded before is left out: it must yield the same again. A stream has no `timeout` and is not `pure`. With
+        `outputs` there is no stream: its items are the results.
+        """
+        options = {
+            "key": key,
+            "retries": retries,
+            "priority": priority,
+            "resources": resources,
+            "memory": memory,
+            "timeout": timeout,
+            "workers": workers,
+            "outputs": outputs,
+            "pure": pure,
+            "prefetch": prefetch,
+        }
+        return self._remote(fn, options, args, kwargs)
+
+    @overload
+    def map(self, fn: Callable[..., Never], /, *iterables: Iterable[Any], **kwargs: Any) -> list[Future[Any]]: ...
+    @overload
+    def map(
+        self,
+        fn: Callable[..., Iterator[Item] | AsyncIterator[Item]],
+        /,
+        *iterables: Iterable[Any],
+        prefetch: int = 16,
+        **kwargs: Any,
+    ) -> list[Stream[Item]]: ...
+    @overload
     def map(
         self,
         fn: Callable[..., T],
@@ -187,21 +194,41 @@ class Client:
         workers: WorkerName | Iterable[WorkerName] | None = None,
         pure: bool = False,
         **kwargs: Any,
-    ) -> list[Future[T]]:
+    ) -> list[Future[T]]: ...
+    def map(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *iterables: Iterable[Any],
+        key: str | None = None,
+        retries: int = 0,
+        priority: int = 0,
+        resources: Mapping[str, int] | None = None,
+        memory: int | str | None = None,
+        timeout: float | None = None,
+        workers: WorkerName | Iterable[WorkerName] | None = None,
+        pure: bool = False,
+        prefetch: int | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
         """Runs `fn` once for each item (or each tuple of items, of several iterables). The options are those of
         `submit`; a `key` is numbered."""
-        options = self._chosen(
-            retries=retries,
-            priority=priority,
-            resources=resources,
-            memory=memory,
-            timeout=timeout,
-            workers=workers,
-        )
-        function = self._function(fn)
+        options = {
+            "retries": retries,
+            "priority": priority,
+            "resources": resources,
+            "memory": memory,
+            "timeout": timeout,
+            "workers": workers,
+            "pure": pure,
+            "prefetch": prefetch,
+        }
         keys = (None if key is None else f"{key}-{number}" for number in count())
         calls = zip(zip(*iterables), keys)
-        return [self._submit(function, args, kwargs, options.native, key, pure) for args, key in calls]
+        if is_generator_function(fn):
+            return [self._stream(fn, {**options, "key": key}, args, kwargs) for args, key in calls]
+        function, native = self._function(fn), self._chosen(**options).native
+        return [self._submit(function, args, kwargs, native, key, pure) for args, key in calls]
 
     def run_on_all(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> dict[Worker, T]:
         """Runs `fn(*args, **kwargs)` once on each worker for Python there is, beside what it runs, and waits for the
@@ -225,6 +252,63 @@ class Client:
         The futures of their inputs must be kept until then, and calls of more than 16 KiB are not kept here.
         """
         retry(self._session, futures_in(futures if isinstance(futures, Future) else list(futures)))
+
+    def actor(
+        self,
+        cls: Callable[..., T],
+        /,
+        *args: Any,
+        name: str | None = None,
+        get_if_exists: bool | None = None,
+        max_restarts: int | None = None,
+        max_pending: int | None = None,
+        max_concurrency: int | None = None,
+        priority: int | None = None,
+        resources: Mapping[str, int] | None = None,
+        memory: int | str | None = None,
+        workers: WorkerName | Iterable[WorkerName] | None = None,
+        **kwargs: Any,
+    ) -> ActorHandle[T]:
+        """Makes an actor: an instance `cls(*args, **kwargs)` that lives in a worker, and whose methods are called there
+        by `handle.method.remote(...)`. It occupies no slot, and ends with its last handle.
+
+        `name` lets others find it by `get_actor`; there can be one of that name in the cluster, and with
+        `get_if_exists` that one is returned. `max_restarts` is how often it may be made anew, from its constructor's
+        arguments, after its process was lost; -1 is as often as it takes. When it has `max_pending` calls that have not
+        ended, further ones fail. `max_concurrency` is how many calls run at a time: 1 unless told otherwise, on threads
+        if it is more; 1000 if the class has `async` methods, which run in an event loop. `resources` and `memory` are
+        its own as long as it lives; of `priority` the higher is made first. It lives on one of `workers`, if they are
+        given as to `submit`, also when it is made anew.
+        """
+        given: dict[str, Any] = {
+            "name": name,
+            "get_if_exists": get_if_exists,
+            "max_restarts": max_restarts,
+            "max_pending": max_pending,
+            "max_concurrency": max_concurrency,
+            "priority": priority,
+            "resources": resources,
+            "memory": memory,
+            "workers": workers,
+        }
+        options = {option: value for option, value in given.items() if value is not None}
+        return self._make_actor(cls, cast("ActorOptions", options), args, kwargs)
+
+    @overload
+    def get_actor(self, name: str) -> ActorHandle[Any]: ...
+    @overload
+    def get_actor(self, name: str, cls: Callable[..., T]) -> ActorHandle[T]: ...
+    def get_actor(self, name: str, cls: Callable[..., Any] | None = None) -> ActorHandle[Any]:
+        """The actor of that name, whoever has made it; waits until its constructor has ended. With its class given, the
+        handle knows which methods there are."""
+        from quiltwork._actor import find
+
+        return find(self, name, cls)
+
+    def kill(self, actor: ActorHandle[Any]) -> None:
+        """Ends an actor at once, whoever holds handles: all its calls that have not ended fail, and so does every later
+        one."""
+        actor._handle.cancel()
 
     @overload
     def gather(
@@ -282,31 +366,10 @@ class Client:
             self.replicate(scattered)
         return scattered
 
-    def replicate(self, futures: Any, n: int | None = None) -> None:
-        """Waits for results and keeps each on `n` nodes, or on all, so that they survive the loss of all but one."""
-        nodes = len({worker.node for worker in self.workers()}) if n is None else n
-        for future in futures_in(futures):
-            future._handle.replicate(nodes)
-
-    def who_has(self, futures: Any) -> dict[Future[Any], list[Worker]]:
-        """The workers that hold the results of tasks; none before a task has ended, and of small ones, which the master
-        holds."""
-        return {
-            future: [Worker.of(row) for row in self._session.who_has(future._handle)] for future in futures_in(futures)
-        }
-
-    def workers(self) -> list[Worker]:
-        """The workers there are."""
-        return [Worker.of(row) for row in self._session.workers()]
-
     def cancel(self, futures: Future[Any] | Iterable[Future[Any]]) -> None:
         """Asks the cluster to stop tasks, and all that need their results."""
         for future in [futures] if isinstance(futures, Future) else futures:
             future.cancel()
-
-    def story(self, future: Future[Any]) -> str:
-        """What happened to a task so far: when it was submitted, where it ran, and which workers died with it."""
-        return self._session.story(future._handle)
 
     def executor(
         self,
@@ -346,23 +409,6 @@ class Client:
 
         return _dask.persist(self, collections, optimize_graph, options)
 
-    @property
-    def ticket(self) -> str:
-        """What lets other processes of this machine in, as `Client(ticket)`. It holds a private key: keep it secret."""
-        return (self._session if self._cluster is None else self._cluster).ticket
-
-    def worker_pids(self) -> list[int]:
-        """The process ids of the workers there are."""
-        return [worker.pid for worker in self.workers()]
-
-    def slots(self) -> int:
-        """How many tasks all workers together run at a time."""
-        return sum(worker.slots for worker in self.workers())
-
-    def kill_worker(self, pid: int) -> None:
-        """Kills a worker at once, as bad luck would. What it was doing is done again by another."""
-        (self._session if self._cluster is None else self._cluster).kill_worker(pid)
-
     def close(self) -> None:
         """Ends the link, and the cluster if this client has started it. What has not arrived fails."""
         if self._owns_cluster and self._cluster is not None:
@@ -370,10 +416,8 @@ class Client:
         else:
             self._session.close()
         with self._lock:
-            callbacks, self._callbacks = self._callbacks, None
             setting, self._dask_default = self._dask_default, None
-        if callbacks is not None:
-            callbacks.close()
+        self._end_callbacks()
         if setting is not None:
             from quiltwork import _dask
 
@@ -396,22 +440,6 @@ class Client:
         import asyncio
 
         await asyncio.to_thread(self.close)
-
-    def __repr__(self) -> str:
-        if self._session.closed:
-            return "<Client: closed>"
-        try:
-            return f"<Client: {counted(len(self.workers()), 'worker')}>"
-        except QuiltworkError:
-            return "<Client: the link is lost>"
-
-    def _repr_html_(self) -> str:
-        from quiltwork._notebook import workers_table
-
-        try:
-            return workers_table(repr(self), [] if self._session.closed else self.workers())
-        except QuiltworkError:
-            return workers_table(repr(self), [])
 
     # There is no session if none could be opened, and a forked process has only the picture of one. Kept here, because
     # the last clients go when modules have lost their names already.
@@ -441,16 +469,16 @@ class Client:
             return known
         if isinstance(function, RustFunction):
             return self._submit_rust(function, args, kwargs, options, key, pure, name)
-        (pickled, buffers), futures = function.dump_call(args, kwargs, outputs)
+        (pickled, buffers), given = function.dump_call(args, kwargs, outputs)
         if pure and key is None:
-            key = function.key_of(pickled, buffers, futures)
+            key = function.key_of(pickled, buffers, given)
             if (known := self._keyed.get(key)) is not None:
                 return known
-        inputs = [future._handle for future in futures]
+        inputs = [one._handle for one in given]
         if function.handle is not None:
             inputs.append(function.handle)
         handle = self._session.submit(function.name, pickled, buffers, inputs, options, name)
-        recipe = PickledCall(function, (pickled, buffers), futures, options, args, kwargs)
+        recipe = PickledCall(function, (pickled, buffers), given, options, args, kwargs)
         future: Future[T] = Future(self, handle, name or key or function.short_name, recipe)
         if key is not None:
             self._keyed[key] = future
@@ -502,14 +530,20 @@ class Client:
         whole = self._submit(function, args, kwargs, native, key, pure, outputs)
         if outputs is None:
             return whole
-        is_counted = not isinstance(function, RustFunction)
-        picking: Function[Any] = Function(self._shelf, pick if is_counted else pick_counted)
+        uncounted = function.name if isinstance(function, RustFunction) else None
+        return self._parts(whole, outputs, key is not None or pure, uncounted)
+
+    def _parts(
+        self, whole: Future[Any], outputs: int, has_key: bool = False, uncounted: str | None = None
+    ) -> tuple[Future[Any], ...]:
+        """A future for each of the results of a task that makes several; those of a function that is `uncounted` are
+        counted when they are taken apart."""
+        picking: Function[Any] = Function(self._shelf, pick if uncounted is None else pick_counted)
+        more = () if uncounted is None else (outputs, uncounted)
         parts = []
         for number in range(outputs):
             name = f"{whole.name}[{number}]"
-            part_key = name if key is not None or pure else None
-            picked = (whole, number) if is_counted else (whole, number, outputs, function.name)
-            part = self._submit(picking, picked, {}, None, part_key, False, name=name)
+            part = self._submit(picking, (whole, number, *more), {}, None, name if has_key else None, False, name=name)
             # Nobody has given the call of `pick` its arguments.
             part._recipe = None
             parts.append(part)
@@ -518,19 +552,30 @@ class Client:
     def _submit_task(
         self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Like `submit`, for arguments that may be named like options."""
+        """Like `submit`, for arguments that may be named like options, and without streams."""
         return self._start(self._function(fn), args, kwargs, self._chosen(**options))
 
-    def _notify(self, future: Future[Any], callback: Callable[[Future[Any]], object]) -> None:
-        with self._lock:
-            if self._callbacks is None and not self._session.closed:
-                self._callbacks = Callbacks()
-            callbacks = self._callbacks
-        if callbacks is not None:
-            callbacks.add(future, callback)
-        else:
-            # Nothing more will come: what is not here has failed.
-            callback(future)
+    def _remote(
+        self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """What `submit` returns, for arguments that may be named like options."""
+        if options.get("outputs") is None and is_generator_function(fn):
+            return self._stream(fn, options, args, kwargs)
+        return self._submit_task(fn, options, args, kwargs)
+
+    def _stream(
+        self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Stream[Any]:
+        from quiltwork._stream import begin
+
+        return begin(self, fn, args, kwargs, **options)
+
+    def _make_actor(
+        self, cls: Callable[..., T], options: ActorOptions, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ActorHandle[T]:
+        from quiltwork._actor import make
+
+        return make(self, cls, options, args, kwargs)
 
 
 def _explain(error: BaseException, futures: list[Future[Any]]) -> None:
@@ -554,6 +599,15 @@ def current_client() -> Client:
     client = Client.__new__(Client)
     client._begin(_native.Session.current())
     return client
+
+
+@overload
+def get_actor(name: str) -> ActorHandle[Any]: ...
+@overload
+def get_actor(name: str, cls: Callable[..., T]) -> ActorHandle[T]: ...
+def get_actor(name: str, cls: Callable[..., Any] | None = None) -> ActorHandle[Any]:
+    """The actor of that name in the cluster of the current client: see `Client.get_actor`."""
+    return current_client().get_actor(name, cls) if cls is not None else current_client().get_actor(name)
 
 
 @atexit.register

@@ -62,14 +62,36 @@ def is_importable(function: Callable[..., Any]) -> bool:
     return found is function
 
 
+# The flags of code that yields, and of code that yields asynchronously, as `inspect` has them.
+_YIELDS, _YIELDS_ASYNCHRONOUSLY = 0x20, 0x200
+
+
+def is_generator_function(function: Callable[..., Any]) -> bool:
+    """Whether a call makes a generator, plain or asynchronous."""
+    return bool(_flags_of(function) & (_YIELDS | _YIELDS_ASYNCHRONOUSLY))
+
+
+def is_async_generator_function(function: Callable[..., Any]) -> bool:
+    """Whether a call makes an asynchronous generator."""
+    return bool(_flags_of(function) & _YIELDS_ASYNCHRONOUSLY)
+
+
+def _flags_of(function: Any) -> int:
+    """Those of a function's code, also of what `@task` or `partial` made of it."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(getattr(function, "function", function), "__code__", None)
+    return code.co_flags if isinstance(code, types.CodeType) else 0
+
+
 class Shelf:
-    """The functions a client has sent by value; each is forgotten with the function."""
+    """The functions and classes a client has sent by value; each is forgotten with the function."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._sent: WeakKeyDictionary[Callable[..., Any], tuple[Reference, Handle]] = WeakKeyDictionary()
 
-    def send(self, function: types.FunctionType) -> tuple[Reference, Handle]:
+    def send(self, function: types.FunctionType | type) -> tuple[Reference, Handle]:
         """The function's reference, and the value it was brought into the cluster as."""
         sent = self._sent.get(function)
         if sent is None:

@@ -97,7 +97,7 @@ class Future(Generic[T]):
         """Asks the cluster to stop the task and all that needs its result. Whether it was asked before the end.
 
         A function that runs already is ended by `errors.Interrupted` when it next runs code of Python's: what it has
-        called of another language, or `time.sleep`, comes to its end first.
+        called of another language, or `time.sleep`, comes to its end first. A coroutine of an actor is cancelled.
         """
         if self._handle.done():
             return False

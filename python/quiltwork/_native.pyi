@@ -1,21 +1,28 @@
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from quiltwork._cluster import WorkerRow
+from quiltwork._instances import Instance
+from quiltwork._looped import Looped
 from quiltwork._pickled import Pickled
 from quiltwork._plain import Written
 from quiltwork._run import Raised
 from quiltwork.train._settings import Training
 from quiltwork.train._step import PackedUpdate
 
+_T = TypeVar("_T")
+
 __all__ = [
+    "ActorOptions",
     "Completed",
+    "Guard",
     "Handle",
     "Lent",
     "Lines",
     "Notices",
     "Options",
     "Payload",
+    "Reply",
     "Session",
     "Strategy",
     "TaskContext",
@@ -51,6 +58,7 @@ class Handle:
     def progress(self) -> tuple[int, int] | None: ...
     def wait(self, timeout: float | None) -> bool: ...
     def fetch(self, timeout: float | None) -> Payload | None: ...
+    def here(self) -> Payload | None: ...
     def failure(self) -> BaseException | None: ...
     def replicate(self, copies: int) -> None: ...
     def cancel(self) -> None: ...
@@ -89,6 +97,18 @@ class Options:
     ) -> Options: ...
 
 @final
+class ActorOptions:
+    def __new__(
+        cls,
+        *,
+        name: str | None,
+        get_if_exists: bool,
+        max_restarts: int | None,
+        max_pending: int | None,
+        max_concurrency: int,
+    ) -> ActorOptions: ...
+
+@final
 class Session:
     @staticmethod
     def start(
@@ -113,13 +133,36 @@ class Session:
         options: Options | None,
         name: str | None,
     ) -> Handle: ...
+    def construct(
+        self,
+        function: str,
+        pickle: bytes,
+        buffers: Sequence[memoryview],
+        inputs: Sequence[Handle],
+        options: Options,
+        actor: ActorOptions,
+        name: str | None,
+    ) -> Handle: ...
     def call(
+        self,
+        actor: Handle,
+        method: str,
+        pickle: bytes,
+        buffers: Sequence[memoryview],
+        inputs: Sequence[Handle],
+        options: Options | None,
+        task: TaskContext | None,
+        name: str | None,
+    ) -> Handle: ...
+    def submit_plain(
         self,
         function: str,
         arguments: Sequence[Handle | Sequence[Handle] | Written],
         options: Options | None,
         name: str | None,
     ) -> Handle: ...
+    def actor_named(self, name: str) -> Handle: ...
+    def actor_of(self, given: Payload) -> Handle: ...
     def put(self, pickle: bytes, buffers: Sequence[memoryview]) -> Handle: ...
     def gather(self, handles: Sequence[Handle], timeout: float | None) -> list[Payload] | None: ...
     def story(self, handle: Handle) -> str: ...
@@ -149,6 +192,17 @@ class Lent:
     def __enter__(self) -> Lent: ...
     def __exit__(self, *_raised: object) -> None: ...
 
+@final
+class Reply:
+    @property
+    def task(self) -> TaskContext: ...
+    def on_cancel(self, cancel: Callable[[], object]) -> None: ...
+    def send(self, returned: Pickled | Raised) -> None: ...
+
+@final
+class Guard:
+    def call(self, function: Callable[[], _T]) -> _T: ...
+
 class Strategy:
     @staticmethod
     def weighted_average() -> Strategy: ...
@@ -177,5 +231,6 @@ def lend() -> Lent: ...
 def pack(thing: object) -> bytes: ...
 def serve(
     execute: Callable[[str, Sequence[Payload | list[Payload]], bool], Pickled | Written | Raised],
+    construct: Callable[[str, Sequence[Payload | list[Payload]], Guard], tuple[Instance | Looped, bool] | Raised],
 ) -> None: ...
 def copied_bytes() -> int: ...

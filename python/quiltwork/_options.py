@@ -1,4 +1,4 @@
-"""The options of a task, as users give them."""
+"""The options of a task, and of an actor, as users give them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from quiltwork import _native
 from quiltwork._cluster import Worker, WorkerName, numbers_of
+from quiltwork.errors import UsageError
 
 
 class Chosen(NamedTuple):
@@ -30,10 +31,14 @@ def chosen(
     workers: WorkerName | Iterable[WorkerName] | None = None,
     outputs: int | None = None,
     pure: bool = False,
+    prefetch: int | None = None,
 ) -> Chosen:
     """Checks options; what they mean is said at `Client.submit`."""
-    if outputs is not None and outputs < 1:
-        raise ValueError(f"a task makes at least one result, not {outputs}")
+    check_outputs(outputs)
+    if prefetch is not None:
+        error = UsageError("there is nothing to make ahead of its reader, as `prefetch` asks for")
+        error.hint = "leave it out: it is for generator functions, and not for those with `outputs`"
+        raise error
     is_plain = not (retries or priority or resources) and memory is None and timeout is None and workers is None
     native = None
     if not is_plain:
@@ -46,3 +51,25 @@ def chosen(
             timeout=timeout,
         )
     return Chosen(native, key, pure, outputs)
+
+
+def check_outputs(outputs: int | None) -> None:
+    """Refuses a number of results that nothing can make."""
+    if outputs is not None and outputs < 1:
+        raise ValueError(f"a task makes at least one result, not {outputs}")
+
+
+def of_actor(
+    known_workers: Callable[[], list[Worker]],
+    priority: int,
+    resources: Mapping[str, int] | None,
+    memory: int | str | None,
+    workers: WorkerName | Iterable[WorkerName] | None,
+) -> _native.Options:
+    """The options of the task that makes an actor, beside those that only actors have."""
+    return _native.Options(
+        priority=priority,
+        memory=memory,
+        resources=list((resources or {}).items()),
+        workers=[] if workers is None else numbers_of(workers, known_workers),
+    )

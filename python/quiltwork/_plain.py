@@ -43,8 +43,12 @@ def read(payload: Payload) -> Any:
             return memoryview(payload)
         case "array":
             return _read_array(payload)
-    error = CannotTravel("this value was made in Rust, for Rust alone")
-    error.hint = "submit the task that makes it with `.plain()`"
+        case "actor":
+            error = CannotTravel("this value is an actor of another language")
+            error.hint = "let tasks of that language call it, and take their results"
+        case _:
+            error = CannotTravel("this value was made in Rust, for Rust alone")
+            error.hint = "submit the task that makes it with `.plain()`"
     raise error
 
 

@@ -7,7 +7,7 @@ import logging
 import threading
 from typing import Any, TextIO
 
-from quiltwork import _native
+from quiltwork._context import current_task, running
 from quiltwork._functions import short_name
 from quiltwork._output import line_of
 
@@ -16,12 +16,13 @@ _LIMIT = 7000
 
 
 class TaskStream(io.TextIOBase):
-    """Stands for standard output or error: keeps what each thread writes until its line ends, and writes it as one."""
+    """Stands for standard output or error: keeps what each thread, or call in a loop, writes until its line ends, and
+    writes it as one."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        # What each thread has begun, by its number.
-        self.begun: dict[int, str] = {}
+        # What each has begun.
+        self.begun: dict[object, str] = {}
 
     def write(self, text: str) -> int:
         """Writes text; a line is passed on when it ends."""
@@ -31,11 +32,11 @@ class TaskStream(io.TextIOBase):
             task = current_task_name()
             self.stream.write("".join(line_of(task, _seen(line)) for line in lines))
         if begun:
-            self.begun[threading.get_ident()] = _seen(self._take() + begun)
+            self.begun[_writer()] = _seen(self._take() + begun)
         return len(text)
 
     def end_line(self) -> None:
-        """Passes on what this thread has begun to write."""
+        """Passes on what has been begun here."""
         if begun := self._take():
             self.stream.write(line_of(current_task_name(), begun))
 
@@ -44,7 +45,7 @@ class TaskStream(io.TextIOBase):
         self.stream.flush()
 
     def _take(self) -> str:
-        return self.begun.pop(threading.get_ident(), "")
+        return self.begun.pop(_writer(), "")
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -65,6 +66,12 @@ class TaskStream(io.TextIOBase):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
+
+
+def _writer() -> object:
+    """Who writes: a thread, or on it a call that shares it with others."""
+    call = running.get()
+    return threading.get_ident() if call is None else (threading.get_ident(), call)
 
 
 def _seen(line: str) -> str:
@@ -97,8 +104,8 @@ class RecordHandler(logging.Handler):
 
 
 def current_task_name() -> str:
-    """What people call the task that runs on this thread, without its module; nothing elsewhere."""
-    task = _native.current_task()
+    """What people call the task that runs here, without its module; nothing elsewhere."""
+    task = current_task()
     return "" if task is None else short_name(task.name)
 
 
@@ -113,7 +120,7 @@ def install(stdout: TextIO, stderr: TextIO) -> tuple[TaskStream, TaskStream]:
 
 
 def end_task() -> None:
-    """A task on this thread is over: nothing of what it has begun to write stays for the next one."""
+    """A task that ran here is over: nothing of what it has begun to write stays for the next one."""
     for stream in _streams:
         if stream.begun:
             stream.end_line()

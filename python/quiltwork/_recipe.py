@@ -6,14 +6,14 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from quiltwork._future import Future
 from quiltwork._nested import futures_in
 from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
     from quiltwork import _native
     from quiltwork._calls import Function
-    from quiltwork._future import Future
-    from quiltwork._pickled import Pickled
+    from quiltwork._pickled import Input, Pickled
     from quiltwork._raised import Needed
     from quiltwork._rust import RustFunction
 
@@ -29,7 +29,7 @@ class Recipe:
     __slots__ = ("function", "inputs", "options", "places")
 
     function: Function[Any] | RustFunction
-    inputs: list[weakref.ref[Future[Any]]] | tuple[()]
+    inputs: list[weakref.ref[Input]] | tuple[()]
     options: _native.Options | None
     places: dict[str | None, int | str] | None
 
@@ -59,7 +59,7 @@ class PickledCall(Recipe):
         self,
         function: Function[Any],
         pickled: Pickled,
-        inputs: list[Future[Any]],
+        inputs: list[Input],
         options: _native.Options | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -69,8 +69,8 @@ class PickledCall(Recipe):
         self.function = function
         self.pickle = pickle if size <= KEPT else None
         # There are many of these: what is empty is shared.
-        self.buffers = buffers or _NOTHING
-        self.inputs = [weakref.ref(future) for future in inputs] if inputs else _NOTHING
+        self.buffers = buffers if buffers and size <= KEPT else _NOTHING
+        self.inputs = [weakref.ref(one) for one in inputs] if inputs else _NOTHING
         self.options = options
         self.places = dict(places(args, kwargs)) if inputs else None
 
@@ -81,7 +81,7 @@ class PickledCall(Recipe):
     def submit(self, session: _native.Session, inputs: list[_native.Handle], name: str | None) -> _native.Handle:
         assert self.pickle is not None
         if self.function.handle is not None:
-            inputs.append(self.function.handle)
+            inputs = [*inputs, self.function.handle]
         return session.submit(self.function.name, self.pickle, self.buffers, inputs, self.options, name)
 
 
@@ -97,7 +97,10 @@ def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:
     """Submits those that have failed again, after their inputs that have."""
     for future in _in_order(futures):
         recipe = future._recipe
-        if recipe is None or not recipe.is_kept:
+        if recipe is None:
+            why = "it was put, is one of several results, or was made by an actor"
+            raise _cannot(future, why, "keep what it was made of")
+        if not recipe.is_kept:
             raise _cannot(future, "its arguments are too large to be kept here", "`put` large arguments first")
         inputs = [one._handle for one in _inputs(future)]
         name = None if future.name == recipe.function.short_name else future.name
@@ -116,11 +119,12 @@ def _in_order(futures: Iterable[Future[Any]]) -> list[Future[Any]]:
         elif future not in seen and future._handle.done() and future._handle.failure() is not None:
             seen.add(future)
             stack.append((future, True))
-            stack.extend((one, False) for one in _inputs(future))
+            # An actor that has ended is not made again: it would not be the same one.
+            stack.extend((one, False) for one in _inputs(future) if isinstance(one, Future))
     return ordered
 
 
-def _inputs(future: Future[Any]) -> list[Future[Any]]:
+def _inputs(future: Future[Any]) -> list[Input]:
     alive = [one() for one in (future._recipe.inputs if future._recipe is not None else [])]
     kept = [one for one in alive if one is not None]
     if len(kept) < len(alive):

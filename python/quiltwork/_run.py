@@ -14,7 +14,9 @@ from quiltwork._several import several
 from quiltwork.errors import CannotTravel
 
 if TYPE_CHECKING:
-    from quiltwork._native import Payload
+    from quiltwork._instances import Instance
+    from quiltwork._looped import Looped
+    from quiltwork._native import Guard, Payload
     from quiltwork._plain import Written
 
 # Function, arguments, and how many results it makes if it makes several.
@@ -28,32 +30,57 @@ _ORIGINAL_LIMIT = 16 * 1024
 _TRACE_LIMIT = 8 * 1024
 _MESSAGE_LIMIT = 4 * 1024
 
-
-# Modules that stand between a task and the user's own function.
-_OURS = {__name__, "quiltwork.train._rounds", "quiltwork.train._step"}
+# Modules that stand between the engine and a user's own function.
+_OURS = {
+    f"quiltwork.{module}"
+    for module in ("_run", "_instances", "_looped", "_yielding", "_several", "train._rounds", "train._step")
+}
 
 
 def execute(name: str, payloads: Sequence[Payload | list[Payload]], plain: bool) -> Pickled | Written | Raised:
     """Runs one task; with `plain` its result is for every language. Never raises what the task raises."""
     try:
-        function, args, kwargs, outputs = _called(name, payloads)
+        function, args, kwargs, outputs = called(name, payloads)
         result = function(*args, **kwargs)
         if outputs is not None:
             result = several(result, outputs, name)
     except BaseException as error:
-        return _describe(error)
+        return described(error)
     finally:
         end_task()
+    return made(name, result, plain)
+
+
+def construct(
+    name: str, payloads: Sequence[Payload | list[Payload]], guard: Guard
+) -> tuple[Instance | Looped, bool] | Raised:
+    """Makes an actor, and says whether it lives in an event loop. Never raises what its constructor raises. What is the
+    user's is called by `guard`."""
+    # Not every worker has actors.
+    from quiltwork import _instances
+
+    try:
+        function, args, kwargs, _ = guard.call(lambda: called(name, payloads))
+        return _instances.construct(function, args, kwargs, guard)
+    except BaseException as error:
+        return described(error)
+    finally:
+        end_task()
+
+
+def made(name: str, result: object, plain: bool = False) -> Pickled | Written | Raised:
+    """The result of the function of that name, as it travels; with `plain` to every language."""
     try:
         return _plain.write(result) if plain else dump(result)
     except Exception as error:
         problem = "cannot travel to another language" if plain else "cannot be pickled"
         refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, {problem}: {error}")
         refusal.hint = "return plain data, and make what cannot travel where it is used"
-        return _describe(refusal)
+        return described(refusal)
 
 
-def _called(name: str, payloads: Sequence[Payload | list[Payload]]) -> Call:
+def called(name: str, payloads: Sequence[Payload | list[Payload]]) -> Call:
+    """What is called, with its arguments."""
     first = payloads[0] if payloads else None
     if first is None or isinstance(first, list) or not first.pickled:
         # A call from another language.
@@ -77,7 +104,8 @@ def _imported(name: str) -> Callable[..., Any]:
         raise
 
 
-def _describe(error: BaseException) -> Raised:
+def described(error: BaseException) -> Raised:
+    """An exception as it travels."""
     import traceback
 
     trace = _without_ours(error.__traceback__)

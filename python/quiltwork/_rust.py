@@ -60,6 +60,12 @@ def rust(name: str, /, **options: Any) -> RustTask[Any]:
     return RustTask(name, options)
 
 
+_HINT = "give plain data, bytes or an array, or futures by themselves or as a list"
+_HINTS = {
+    "ActorHandle": "an actor is called in the language it is written in: give the futures of its calls",
+    "Stream": "give the futures of its `futures()`",
+}
+
 # An argument of a call: encoded, or the number of an input, or the numbers of a list of them.
 Passed = Written | int | list[int]
 
@@ -128,14 +134,14 @@ class RustFunction:
                 return inputs[argument]
             return [inputs[number] for number in argument] if isinstance(argument, list) else argument
 
-        return session.call(self.name, [filled(argument) for argument in passed], options, name)
+        return session.submit_plain(self.name, [filled(argument) for argument in passed], options, name)
 
     def _written(self, number: int, argument: Any) -> Written:
         try:
             return _plain.write(argument)
         except (TypeError, ValueError, BufferError) as cause:
             error = CannotTravel(f"argument {number} of `{self.name}` cannot travel to Rust: {cause}")
-            error.hint = "give plain data, bytes or an array, or futures by themselves or as a list"
+            error.hint = _HINTS.get(type(argument).__name__, _HINT)
             raise error from cause
 
 

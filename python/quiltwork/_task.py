@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
     from quiltwork._future import Future
+    from quiltwork._stream import Stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Task(Generic[P, R]):
@@ -24,12 +26,22 @@ class Task(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
-    def remote(self, *args: Any, **kwargs: Any) -> Future[R]:
-        """Submits a call to the current client. Futures stand for their results."""
+    # Type checkers know nothing of the result of a function without annotations: it is taken for no generator.
+    @overload
+    def remote(self: Task[P, Never], *args: Any, **kwargs: Any) -> Future[Any]: ...
+    @overload
+    def remote(self: Task[P, Iterator[T]], *args: Any, **kwargs: Any) -> Stream[T]: ...
+    @overload
+    def remote(self: Task[P, AsyncIterator[T]], *args: Any, **kwargs: Any) -> Stream[T]: ...
+    @overload
+    def remote(self, *args: Any, **kwargs: Any) -> Future[R]: ...
+    def remote(self, *args: Any, **kwargs: Any) -> Future[Any] | Stream[Any]:
+        """Submits a call to the current client. Futures stand for their results. A generator function gives a `Stream`
+        of what it yields."""
         from quiltwork._client import current_client
 
-        future: Future[R] = current_client()._submit_task(self, self._options, args, kwargs)
-        return future
+        submitted: Future[Any] | Stream[Any] = current_client()._remote(self, self._options, args, kwargs)
+        return submitted
 
     @overload
     def options(self, *, outputs: int, **options: Any) -> TaskOfSeveral[P, R]: ...
@@ -50,7 +62,7 @@ class TaskOfSeveral(Task[P, R]):
         """Submits a call to the current client; a future for each result."""
         from quiltwork._client import current_client
 
-        futures: tuple[Future[Any], ...] = current_client()._submit_task(self, self._options, args, kwargs)
+        futures: tuple[Future[Any], ...] = current_client()._remote(self, self._options, args, kwargs)
         return futures
 
 

@@ -54,6 +54,18 @@ class NoSuchResources(TaskError):
     """No worker has what the task asks for."""
 
 
+class ActorDiedError(TaskError):
+    """The actor that was called has ended for good: it was killed, or its process was lost once too often."""
+
+
+class ActorLostError(TaskError):
+    """The actor's process was lost while it had the call, which may or may not have had its effect."""
+
+
+class ActorFullError(TaskError):
+    """The actor has as many calls waiting as its `max_pending` allows. The call has not run."""
+
+
 class InitializerFailed(TaskError, concurrent.futures.BrokenExecutor):
     """The `initializer` of an executor raised: the executor takes no more calls."""
 

@@ -36,7 +36,7 @@ def main(slots: str = "1") -> None:
     sys.stdout, sys.stderr = _printing.install(cast(TextIO, sys.stdout), cast(TextIO, sys.stderr))
     status = 0
     try:
-        _native.serve(_run.execute)
+        _native.serve(_run.execute, _run.construct)
     except Exception as error:
         print(f"quiltwork worker: {error}", file=sys.stderr)
         status = 1

@@ -16,9 +16,14 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    /// A value as it travels.
+    /// A value that has come.
     pub(crate) fn new(Opaque { encoding, bytes }: Opaque) -> Self {
         Self { encoding, bytes }
+    }
+
+    /// The value as it travels.
+    pub(crate) fn value(&self) -> Opaque {
+        Opaque { encoding: self.encoding, bytes: self.bytes.clone() }
     }
 
     /// Bytes that mean something only to who put them there.

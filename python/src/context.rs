@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The attempt of a task that runs on this thread.
 #[pyclass(frozen, module = "quiltwork._native")]
-pub(crate) struct TaskContext(quiltwork::TaskContext);
+pub(crate) struct TaskContext(pub(crate) quiltwork::TaskContext);
 
 #[pymethods]
 impl TaskContext {

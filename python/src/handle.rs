@@ -4,7 +4,7 @@ use crate::errors::{id_of, raised};
 use crate::resident::Resident;
 use crate::waiting::{answered, deadline, wait};
 use pyo3::prelude::*;
-use quiltwork::bindings::Opaque;
+use quiltwork::bindings::{Opaque, value_here};
 
 /// A live reference to the result of a task, which the cluster keeps until it is dropped.
 #[pyclass(frozen, module = "quiltwork._native")]
@@ -52,6 +52,11 @@ impl Handle {
     fn fetch(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Payload>> {
         let fetched = wait(py, self.inner()?.into_future(), deadline(timeout)?)?;
         fetched.map(|value| value.map(Payload::new).map_err(|error| raised(py, &error))).transpose()
+    }
+
+    /// The value if it is here: one that travelled with the news of the task's end, or was fetched before.
+    fn here(&self) -> PyResult<Option<Payload>> {
+        Ok(value_here(self.inner()?).map(Payload::new))
     }
 
     /// Why there will be no value, if that is known: an exception, not raised.

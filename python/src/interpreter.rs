@@ -1,32 +1,37 @@
 //! A worker's executor of Python functions: it hands payloads to the package's `_run` and takes back what that made; what
 //! is cancelled it has interrupted.
+use crate::actors::Threaded;
 use crate::buffers::{Payload, borrow};
 use crate::errors::raised;
 use crate::forms;
-use crate::interrupts::{Interrupts, interrupted};
+use crate::interrupts::{Guard, Interrupts};
 use crate::layout::pieces;
+use crate::looped::Looped;
 use pyo3::prelude::*;
 use quiltwork::TaskContext;
 use quiltwork::bindings::bytes::Bytes;
-use quiltwork::bindings::{Arguments, AttemptId, Encoding, Executor, Given, Opaque, Product, TaskError};
+use quiltwork::bindings::{Arguments, AttemptId, Encoding, Executor, Given, Instance, Opaque, Product, TaskError};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Builder;
 
 /// In a process that was started as a worker: runs tasks until the cluster ends. `execute(function, payloads, plain)` runs one
 /// and returns its result, pickled with its buffers or as every language reads it, or how it failed.
+/// `construct(function, payloads, guard)` makes an actor and returns it, and whether it lives in an event loop, or how that
+/// failed.
 #[pyfunction]
-pub(crate) fn serve(py: Python<'_>, execute: Py<PyAny>) -> PyResult<()> {
+pub(crate) fn serve(py: Python<'_>, execute: Py<PyAny>, construct: Py<PyAny>) -> PyResult<()> {
     let interrupts = Arc::new(Interrupts::default());
     let (cancelled, takes) = mpsc::channel();
     let interrupter = Interrupter { interrupts: Arc::clone(&interrupts), cancelled: takes };
     Builder::new().name("quiltwork-interrupt".to_owned()).spawn(|| interrupter.run())?;
-    let interpreter = Box::new(Interpreter { execute, interrupts, cancelled });
+    let interpreter = Box::new(Interpreter { execute, construct, interrupts, cancelled });
     py.detach(|| quiltwork::bindings::serve(interpreter)).map_err(|error| raised(py, &error))
 }
 
 struct Interpreter {
     execute: Py<PyAny>,
+    construct: Py<PyAny>,
     interrupts: Arc<Interrupts>,
     cancelled: Sender<AttemptId>,
 }
@@ -50,9 +55,9 @@ impl Interrupter {
     }
 }
 
-/// What `execute` returns.
+/// What the package makes of a call.
 #[derive(FromPyObject)]
-enum Returned<'py> {
+pub(crate) enum Returned<'py> {
     /// A pickle and its buffers.
     Made(Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>),
     /// What every language reads.
@@ -61,33 +66,68 @@ enum Returned<'py> {
     Raised(String, String, Option<String>, Vec<u8>),
 }
 
+/// What the package makes of the call of a constructor.
+#[derive(FromPyObject)]
+enum Constructed<'py> {
+    /// The instance, and whether it lives in an event loop.
+    Made(Bound<'py, PyAny>, bool),
+    /// As above.
+    Raised(String, String, Option<String>, Vec<u8>),
+}
+
+impl Returned<'_> {
+    pub(crate) fn into_product(self) -> Result<Product, TaskError> {
+        match self {
+            Self::Made(pickle, buffers) => {
+                product(&pickle, &buffers).map_err(|error| TaskError::Unencodable(error.to_string()))
+            }
+            Self::Plain(form, first, rest) => {
+                forms::product(&(form, first, rest)).map_err(|error| TaskError::Unencodable(error.to_string()))
+            }
+            Self::Raised(message, type_name, location, original) => {
+                Err(TaskError::Raised { message, type_name, location, original })
+            }
+        }
+    }
+}
+
+impl Interpreter {
+    fn make_instance(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        payloads: Vec<Passed>,
+    ) -> PyResult<Result<Box<dyn Instance>, TaskError>> {
+        let task = TaskContext::current().expect("functions are run for attempts only");
+        let guard = Guard::new(task, Arc::clone(&self.interrupts));
+        let made = self.construct.bind(py).call1((function, payloads, guard))?;
+        let interrupts = || Arc::clone(&self.interrupts);
+        Ok(match made.extract()? {
+            Constructed::Made(instance, true) => Ok(Box::new(Looped::new(py, instance.unbind(), interrupts())?)),
+            Constructed::Made(instance, false) => Ok(Box::new(Threaded::new(instance.unbind(), interrupts()))),
+            Constructed::Raised(message, type_name, location, original) => {
+                Err(TaskError::Raised { message, type_name, location, original })
+            }
+        })
+    }
+}
+
 impl Executor for Interpreter {
     fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError> {
         let plain = arguments.wants_plain();
-        let given = arguments.rest().map(given).collect::<Result<Vec<_>, _>>()?;
+        let payloads = payloads(arguments)?;
         let task = TaskContext::current().expect("functions are run for attempts only");
         Python::attach(|py| {
-            let call = || {
-                // It was told before it could be interrupted.
-                if task.is_cancelled() {
-                    return Err(PyErr::from_value(interrupted(py)?.call0()?));
-                }
-                self.execute.bind(py).call1((function, given, plain))
-            };
-            let returned = self.interrupts.during(py, task.attempt(), call);
-            match returned.and_then(|returned| returned.extract()) {
-                Ok(Returned::Made(pickle, buffers)) => {
-                    product(&pickle, &buffers).map_err(|error| TaskError::Unencodable(error.to_string()))
-                }
-                Ok(Returned::Plain(form, first, rest)) => {
-                    forms::product(&(form, first, rest)).map_err(|error| TaskError::Unencodable(error.to_string()))
-                }
-                Ok(Returned::Raised(message, type_name, location, original)) => {
-                    Err(TaskError::Raised { message, type_name, location, original })
-                }
-                // The package catches what functions raise: this is about the package itself, or the lack of memory.
-                Err(error) => Err(TaskError::displayed(&error)),
-            }
+            let call = || self.execute.bind(py).call1((function, payloads, plain));
+            ended(self.interrupts.during(py, &task, call))
+        })
+    }
+
+    fn construct(&self, function: &str, arguments: &mut Arguments) -> Result<Box<dyn Instance>, TaskError> {
+        let payloads = payloads(arguments)?;
+        Python::attach(|py| {
+            let made = self.make_instance(py, function, payloads);
+            made.unwrap_or_else(|error| Err(TaskError::displayed(&error)))
         })
     }
 
@@ -95,23 +135,41 @@ impl Executor for Interpreter {
         self.cancelled.send(attempt).expect("the thread that takes them ends with the process");
     }
 
-    /// A thread of Python's lasts as long as the slot thread: what functions keep for their thread stays, and no task
-    /// pays for making it.
     fn host(&self, work: &mut (dyn FnMut() + Send)) {
-        Python::attach(|py| py.detach(work));
+        hosted(work);
+    }
+}
+
+/// Calls `work`, which is all that this thread ever does. A thread of Python's lasts as long: what functions keep for their
+/// thread stays, and no task pays for making it.
+pub(crate) fn hosted(work: &mut (dyn FnMut() + Send)) {
+    Python::attach(|py| py.detach(work));
+}
+
+/// What is returned for a call.
+pub(crate) fn ended(returned: PyResult<Bound<'_, PyAny>>) -> Result<Product, TaskError> {
+    match returned.and_then(|returned| returned.extract::<Returned<'_>>()) {
+        Ok(returned) => returned.into_product(),
+        // The package catches what functions raise: this is about the package itself, or the lack of memory.
+        Err(error) => Err(TaskError::displayed(&error)),
     }
 }
 
 /// What the package is given for one argument.
 #[derive(IntoPyObject)]
-enum Passed {
+pub(crate) enum Passed {
     One(Payload),
     Many(Vec<Payload>),
 }
 
-fn given(argument: Given) -> Result<Passed, TaskError> {
+/// The arguments of a call, as they came.
+pub(crate) fn payloads(arguments: &mut Arguments) -> Result<Vec<Passed>, TaskError> {
+    arguments.rest().map(passed).collect()
+}
+
+fn passed(given: Given) -> Result<Passed, TaskError> {
     let payload = |(encoding, bytes)| Payload::new(Opaque { encoding, bytes });
-    match argument {
+    match given {
         Given::One(value) => Ok(Passed::One(payload(value))),
         Given::List(values) => Ok(Passed::Many(values.into_iter().map(payload).collect())),
         Given::Reader(_) | Given::Readers(_) => {

@@ -9,6 +9,7 @@
 //! Values are pickles with their large buffers beside them (`layout`), or what every language reads (`forms`, `plain`). No thread of the engine ever waits for the
 //! interpreter's lock: what it has to tell Python, it leaves in a list that a thread of Python's takes (`notices`).
 
+mod actors;
 mod allocator;
 mod buffers;
 mod completed;
@@ -20,10 +21,12 @@ mod interpreter;
 mod interrupts;
 mod layout;
 mod lines;
+mod looped;
 mod model;
 mod notices;
 mod options;
 mod plain;
+mod reply;
 mod resident;
 mod session;
 mod strategy;
@@ -51,13 +54,17 @@ mod _native {
     #[pymodule_export]
     use super::interpreter::serve;
     #[pymodule_export]
+    use super::interrupts::Guard;
+    #[pymodule_export]
     use super::lines::Lines;
     #[pymodule_export]
     use super::notices::Notices;
     #[pymodule_export]
-    use super::options::Options;
+    use super::options::{ActorOptions, Options};
     #[pymodule_export]
     use super::plain::pack;
+    #[pymodule_export]
+    use super::reply::Reply;
     #[pymodule_export]
     use super::session::Session;
     #[pymodule_export]

@@ -1,8 +1,8 @@
-//! The options of a task as Python gives them.
+//! The options of a task, and of an actor, as Python gives them.
 use crate::errors::raised;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use quiltwork::bindings::{ByteSize, Opaque, without_slot};
+use quiltwork::bindings::{self, ByteSize, Opaque, without_slot};
 use quiltwork::{TaskCall, WorkerId};
 use std::time::Duration;
 
@@ -97,4 +97,31 @@ fn time_limit(seconds: f64) -> PyResult<Duration> {
     }
     // What is too long to be a duration never ends.
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// What an actor has beside what every task has.
+#[pyclass(frozen, module = "quiltwork._native")]
+pub(crate) struct ActorOptions(bindings::ActorOptions);
+
+#[pymethods]
+impl ActorOptions {
+    /// No number of restarts or of pending calls means: without a limit.
+    #[new]
+    #[pyo3(signature = (*, name, get_if_exists, max_restarts, max_pending, max_concurrency))]
+    fn new(
+        name: Option<String>,
+        get_if_exists: bool,
+        max_restarts: Option<u32>,
+        max_pending: Option<u32>,
+        max_concurrency: u32,
+    ) -> Self {
+        let name = name.map(String::into_boxed_str);
+        Self(bindings::ActorOptions { name, or_existing: get_if_exists, max_restarts, max_pending, max_concurrency })
+    }
+}
+
+impl ActorOptions {
+    pub(crate) fn get(&self) -> bindings::ActorOptions {
+        self.0.clone()
+    }
 }

@@ -1,18 +1,22 @@
 //! A client's link to its cluster, and the cluster itself if this process has started it.
 use crate::buffers::{Payload, borrow};
+use crate::context::TaskContext;
 use crate::errors::raised;
 use crate::forms::{self, Plain};
 use crate::handle::Handle;
 use crate::layout::pieces;
 use crate::lines::Lines;
-use crate::options::{Amount, Options};
+use crate::options::{ActorOptions, Amount, Options};
 use crate::resident::Resident;
 use crate::waiting::{answered, wait};
 use crate::workers::{Row, rows};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
-use quiltwork::bindings::{Argument, Encoding, IntoArgument, Opaque, call, note_copy, write_log_if_asked};
+use quiltwork::bindings::{
+    Argument, Encoding, IntoArgument, Opaque, actor_named, actor_of, call, call_actor, construct, ended, note_copy,
+    write_log_if_asked,
+};
 use quiltwork::{Client, LocalCluster, TaskCall, WorkerLog};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -88,18 +92,49 @@ impl Session {
         options: Option<PyRef<'_, Options>>,
         name: Option<String>,
     ) -> PyResult<Handle> {
-        let client = self.client()?;
-        let mut arguments: Vec<Argument> = vec![joined(pickle, &buffers)?.into_argument()];
-        for input in &inputs {
-            arguments.push(input.inner()?.into_argument());
-        }
-        let call = described(call(function, arguments), options.as_deref(), name);
-        Ok(Handle::new(py.detach(|| client.submit(call))))
+        let call = call(function, arguments(pickle, &buffers, &inputs)?);
+        self.begin(py, call, options.as_deref(), name)
+    }
+
+    /// Makes an actor by its constructor's name; the rest is as for `submit`.
+    #[expect(clippy::too_many_arguments, reason = "they are named where it is called, and one by one is quickest")]
+    fn construct(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        pickle: &Bound<'_, PyAny>,
+        buffers: Buffers<'_>,
+        inputs: Vec<PyRef<'_, Handle>>,
+        options: PyRef<'_, Options>,
+        actor: PyRef<'_, ActorOptions>,
+        name: Option<String>,
+    ) -> PyResult<Handle> {
+        let call = construct(function, arguments(pickle, &buffers, &inputs)?, actor.get());
+        self.begin(py, call, Some(&options), name)
+    }
+
+    /// Calls a method of an actor; the rest is as for `submit`. What one `task` asks of an actor stands in a line of its own.
+    #[expect(clippy::too_many_arguments, reason = "they are named where it is called, and one by one is quickest")]
+    fn call(
+        &self,
+        py: Python<'_>,
+        actor: &Handle,
+        method: &str,
+        pickle: &Bound<'_, PyAny>,
+        buffers: Buffers<'_>,
+        inputs: Vec<PyRef<'_, Handle>>,
+        options: Option<PyRef<'_, Options>>,
+        task: Option<PyRef<'_, TaskContext>>,
+        name: Option<String>,
+    ) -> PyResult<Handle> {
+        let _entered = task.as_ref().map(|task| task.0.enter());
+        let call = call_actor(actor.inner()?, method, arguments(pickle, &buffers, &inputs)?);
+        self.begin(py, call, options.as_deref(), name)
     }
 
     /// Submits a call of a function in another language, whose result shall be plain: its arguments are literals and
-    /// tasks; and what people call it, if not by the function.
-    fn call(
+    /// tasks. The rest is as for `submit`.
+    fn submit_plain(
         &self,
         py: Python<'_>,
         function: &str,
@@ -107,10 +142,21 @@ impl Session {
         options: Option<PyRef<'_, Options>>,
         name: Option<String>,
     ) -> PyResult<Handle> {
-        let client = self.client()?;
         let arguments = arguments.iter().map(Passed::argument).collect::<PyResult<_>>()?;
-        let call = described(call(function, arguments).plain(), options.as_deref(), name);
-        Ok(Handle::new(py.detach(|| client.submit(call))))
+        self.begin(py, call(function, arguments).plain(), options.as_deref(), name)
+    }
+
+    /// The actor of that name, or a handle that fails if there is none.
+    fn actor_named(&self, name: &str) -> PyResult<Handle> {
+        Ok(Handle::new(actor_named(&self.client()?, name)))
+    }
+
+    /// The actor that was given to a task as an argument, held from here on.
+    fn actor_of(&self, py: Python<'_>, given: &Payload) -> PyResult<Handle> {
+        let actor = actor_of(&self.client()?, &given.value());
+        // Only then does it not end with the task.
+        wait(py, ended(&actor), None)?.expect("it is waited for without a limit");
+        Ok(Handle::new(actor))
     }
 
     /// Brings a pickled value into the cluster.
@@ -188,6 +234,25 @@ impl Session {
         Self(Resident::new(Mutex::new(Some(Open { client, cluster }))))
     }
 
+    fn begin(
+        &self,
+        py: Python<'_>,
+        call: TaskCall<Opaque>,
+        options: Option<&Options>,
+        name: Option<String>,
+    ) -> PyResult<Handle> {
+        let client = self.client()?;
+        let call = match options {
+            Some(options) => options.of(call),
+            None => call,
+        };
+        let call = match name {
+            Some(name) => call.named(name),
+            None => call,
+        };
+        Ok(Handle::new(py.detach(|| client.submit(call))))
+    }
+
     fn client(&self) -> PyResult<Client> {
         let closed = || PyRuntimeError::new_err("the client is closed\n  hint: make another `quiltwork.Client`");
         self.lock()?.as_ref().map(|open| open.client.clone()).ok_or_else(closed)
@@ -196,18 +261,6 @@ impl Session {
     /// Poison means nothing here: no change is made in more than one step.
     fn lock(&self) -> PyResult<MutexGuard<'_, Option<Open>>> {
         Ok(self.0.get()?.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The call with these options, and what people call it, if not by its function.
-fn described(call: TaskCall<Opaque>, options: Option<&Options>, name: Option<String>) -> TaskCall<Opaque> {
-    let call = match options {
-        Some(options) => options.of(call),
-        None => call,
-    };
-    match name {
-        Some(name) => call.named(name),
-        None => call,
     }
 }
 
@@ -238,6 +291,19 @@ impl Passed<'_> {
             Self::Literal(plain) => forms::joined(plain)?.into_argument(),
         })
     }
+}
+
+/// What a function is called with: a pickle, and the tasks whose values belong to it.
+fn arguments(
+    pickle: &Bound<'_, PyAny>,
+    buffers: &[Bound<'_, PyAny>],
+    inputs: &[PyRef<'_, Handle>],
+) -> PyResult<Vec<Argument>> {
+    let mut arguments = vec![joined(pickle, buffers)?.into_argument()];
+    for input in inputs {
+        arguments.push(input.inner()?.into_argument());
+    }
+    Ok(arguments)
 }
 
 /// A pickle and its buffers as one value.

@@ -16,11 +16,19 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # Prints who belongs to it, and then does what it is told.
 BEGINNING = """\
-import os, signal, sys, time
+import asyncio, os, signal, sys, time
 sys.path.insert(0, {tests!r})
 import quiltwork as qw
 from conftest import areas_of
 client = qw.Client(n_workers=2)
+class Waiting:
+    async def wait(self, seconds):
+        await asyncio.sleep(seconds)
+    async def sleep(self, seconds):
+        await asyncio.to_thread(time.sleep, seconds)
+def forever():
+    while True:
+        yield 1
 print(*client.worker_pids(), *areas_of(os.getpid()), flush=True)
 """
 
@@ -55,6 +63,9 @@ def nothing_is_left(pids: list[int], folders: list[Path]) -> None:
         "f = client.map(time.sleep, [60] * 9)",
         "import builtins\nbuiltins.kept = client",
         "held = client.submit(str, 1)",
+        "a = client.actor(Waiting); f = a.wait.remote(60)",
+        "a = client.actor(Waiting); f = a.sleep.remote(60); a.wait.remote(0).result()",
+        "s = client.submit(forever); print(next(s))",
     ],
 )
 def test_nothing_is_left_after_a_program(tmp_path: Path, end: str) -> None:
@@ -89,6 +100,8 @@ def test_nothing_is_left_of_a_killed_driver(tmp_path: Path) -> None:
         "qw.wait(client.map(time.sleep, [60] * 9))",
         "list(qw.as_completed(client.map(time.sleep, [60] * 9)))",
         "client.submit(time.sleep, 60).exception()",
+        "client.actor(Waiting).wait.remote(60).result()",
+        "list(client.submit(forever))",
     ],
 )
 def test_ctrl_c_ends_a_wait_and_what_is_waited_for(tmp_path: Path, wait: str) -> None:
@@ -181,21 +194,28 @@ import quiltwork as qw
 client = qw.Client(n_workers=1)
 future = client.submit(abs, -1)
 future.result()
+class Actor:
+    def get(self):
+        return 1
+actor = client.actor(Actor)
+actor.get.remote().result()
 if os.fork() == 0:
-    for use in (lambda: client.submit(abs, -1), future.result, client.close):
+    for use in (lambda: client.submit(abs, -1), future.result, actor.get.remote, client.close):
         try:
             use()
         except RuntimeError as error:
             print(str(error).splitlines()[0])
     with qw.Client(n_workers=1) as own:
         print(own.submit(abs, -3).result(), flush=True)
+    del actor
     sys.exit(0)
 os.wait()
+assert actor.get.remote().result() == 1
 print(client.submit(abs, future).result())
 """
     )
     refusal = "this client was made before the process was forked, and belongs to the parent\n"
-    assert (ran.stdout, ran.stderr) == (3 * refusal + "3\n1\n", "")
+    assert (ran.stdout, ran.stderr) == (4 * refusal + "3\n1\n", "")
 
 
 def test_an_import_starts_nothing_and_loads_little(run_script: Run) -> None:
@@ -258,3 +278,52 @@ print(client.gather(squares) == [x * x for x in range(100)])
     printed, errors = driver.communicate(timeout=PATIENCE)
     assert (printed, errors) == ("True\n", "")
     nothing_is_left(pids, folders)
+
+
+def test_actors_and_streams_that_are_ended_at_any_moment_leave_nothing_and_say_nothing(run_script: Run) -> None:
+    ran = run_script(
+        """
+import asyncio, os, random, time
+import quiltwork as qw
+
+class Waiting:
+    async def wait(self, seconds):
+        await asyncio.sleep(seconds)
+    def get(self):
+        return 1
+
+def numbers():
+    yield from range(100)
+
+async def more_numbers():
+    for number in range(100):
+        yield number
+
+def look():
+    time.sleep(0.001)
+    return os.getpid(), (len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")))
+
+with qw.Client(n_workers=2) as client:
+    def looks():
+        return dict(client.gather([client.submit(look) for _ in range(60)]))
+    client.gather([client.actor(Waiting).get.remote() for _ in range(8)])
+    before = looks()
+    for round in range(40):
+        actor = client.actor(Waiting)
+        calls = [actor.wait.remote(random.choice([0, 0.001, 60])) for _ in range(10)]
+        for call in random.sample(calls, 5):
+            call.cancel()
+        if round % 2:
+            client.kill(actor)
+        stream = client.submit(random.choice([numbers, more_numbers]), prefetch=round % 4)
+        for number in stream:
+            if number >= round % 5:
+                break
+    del actor, calls, call, stream
+    deadline = time.monotonic() + 60
+    while (after := looks()) != before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    print(after == before or (before, after))
+"""
+    )
+    assert (ran.stdout, ran.stderr) == ("True\n", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
 import quiltwork as qw
@@ -19,6 +20,25 @@ def halve(x: int) -> float:
 @qw.task(outputs=2)
 def split(x: int) -> tuple[int, int]:
     return x, -x
+
+
+@qw.task
+def numbers(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+async def words(n: int) -> AsyncIterator[str]:
+    for _ in range(n):
+        yield "word"
+
+
+class Counter:
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def add(self, by: int) -> int:
+        self.count += by
+        return self.count
 
 
 def test_types_of_results_survive(client: qw.Client) -> None:
@@ -59,3 +79,19 @@ async def await_it(client: qw.Client) -> int:
     async for done in qw.as_completed(client.map(add, [1], [2])):
         assert_type(done, qw.Future[int])
     return assert_type(await client.submit(add, 1, 2), int)
+
+
+def test_types_of_streams_and_actors_survive(client: qw.Client) -> None:
+    assert_type(numbers.remote(2), qw.Stream[int])
+    assert_type(client.submit(words, 2), qw.Stream[str])
+    assert_type(client.map(numbers, [1]), list[qw.Stream[int]])
+    for number in client.submit(numbers, 2):
+        assert_type(number, int)
+    for future in client.submit(words, 2).futures():
+        assert_type(future, qw.Future[str])
+    counter = client.actor(Counter, 5, max_restarts=1)
+    assert_type(counter, qw.ActorHandle[Counter])
+    assert_type(counter.add.remote(1), qw.Future[Any])
+    named = assert_type(qw.actor(Counter).options(name="typed").remote(5), qw.ActorHandle[Counter])
+    assert_type(client.get_actor("typed", Counter), qw.ActorHandle[Counter])
+    del named

@@ -116,6 +116,17 @@ pub fn poll_here(handle: &Handle<Opaque>, waker: &Waker) -> Poll<()> {
     handle.poll_here(waker)
 }
 
+/// Waits until the task has ended, well or not. Inside a task nothing is lent meanwhile: for what takes the master a moment.
+pub fn ended(handle: &Handle<Opaque>) -> impl Future<Output = ()> + Send {
+    std::future::poll_fn(|context| handle.poll_ended(context.waker()))
+}
+
+/// The value, if it is here: it was small enough to come with the news of the task's end, or was fetched before.
+#[must_use]
+pub fn value_here(handle: &Handle<Opaque>) -> Option<Opaque> {
+    handle.here().map(|(encoding, bytes)| Opaque { encoding, bytes })
+}
+
 /// Writes the engine's log of this process to standard error, as the environment variable `QUILTWORK_LOG` says; nothing if
 /// it is not set. Only the first call counts.
 pub fn write_log_if_asked() {

@@ -148,6 +148,14 @@ impl TaskContext {
         self.attempt.lane
     }
 
+    /// Makes this thread one that runs the attempt, as long as what is returned lives: for languages whose functions share a
+    /// thread.
+    #[doc(hidden)]
+    #[must_use = "the thread runs the attempt only while this lives"]
+    pub fn enter(&self) -> Entered {
+        enter(Arc::clone(&self.attempt))
+    }
+
     /// Tells whoever waits for the task how far it is, in a unit of its own. Of many reports only the latest travels.
     pub fn progress(&self, done: u64, total: u64) {
         if let Some(desk) = self.attempt.desk.upgrade() {

@@ -250,8 +250,9 @@ impl Desk {
 
     /// A running attempt says how far it is.
     pub(crate) fn progress(&self, attempt: AttemptId, done: u64, total: u64) {
+        let is_call = self.actors.run(attempt);
         let mut state = self.lock();
-        if state.works.contains_key(&attempt) {
+        if is_call || state.works.contains_key(&attempt) {
             state.reports.progress(attempt, done, total);
             self.wake_session(&mut state);
         }

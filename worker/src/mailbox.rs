@@ -106,6 +106,11 @@ impl Mailbox {
         !state.waiting.is_empty() || !state.running.is_empty()
     }
 
+    /// Whether this call runs.
+    pub(crate) fn runs(&self, attempt: AttemptId) -> bool {
+        self.lock().running.contains_key(&attempt)
+    }
+
     /// The call that began to run last of those that run, among the first `starts` of the worker, and which start it was.
     pub(crate) fn newest(&self, starts: u64) -> Option<(u64, Arc<Attempt>)> {
         let state = self.lock();

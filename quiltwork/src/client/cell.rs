@@ -57,7 +57,7 @@ enum Stage {
 }
 
 /// A value as it travels.
-pub(super) type Encoded = (Encoding, Bytes);
+pub(crate) type Encoded = (Encoding, Bytes);
 
 /// Where a value is.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +108,14 @@ impl Cell {
     pub(super) fn failure(&self) -> Option<Error> {
         match &self.state().stage {
             Stage::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is here. It is not asked for.
+    pub(crate) fn here(&self) -> Option<Encoded> {
+        match &self.state().stage {
+            Stage::Here(encoding, bytes) => Some((*encoding, bytes.clone())),
             _ => None,
         }
     }

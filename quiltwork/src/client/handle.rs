@@ -98,6 +98,16 @@ impl<T> Handle<T> {
         self.target.poll_value(waker).map(drop)
     }
 
+    /// The value as it travels, if it is here. It is not asked for.
+    pub(crate) fn here(&self) -> Option<Encoded> {
+        self.target.live()?.cell().here()
+    }
+
+    /// Whether the task has ended, well or not.
+    pub(crate) fn poll_ended(&self, waker: &Waker) -> Poll<()> {
+        self.target.poll_ended(waker)
+    }
+
     /// Waits until the task has ended and blocks this thread meanwhile.
     pub(crate) fn wait_ready(&self) -> Result<()> {
         self.target.refuse_io_thread()?;

@@ -36,6 +36,11 @@ impl Actors {
         self.lock().values().filter_map(|mailbox| mailbox.newest(starts)).max_by_key(|(start, _)| *start)
     }
 
+    /// Whether this is a call that one of them runs.
+    pub(super) fn run(&self, attempt: AttemptId) -> bool {
+        self.lock().values().any(|mailbox| mailbox.runs(attempt))
+    }
+
     fn find(&self, actor: TaskId) -> Option<Arc<Mailbox>> {
         self.lock().get(&actor).map(Arc::clone)
     }
