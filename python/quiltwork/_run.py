@@ -48,7 +48,7 @@ def execute(name: str, payloads: Sequence[Payload | list[Payload]], plain: bool)
         return described(error)
     finally:
         end_task()
-    return made(name, result, plain)
+    return _made_plain(name, result) if plain else made(name, result)
 
 
 def construct(
@@ -68,15 +68,26 @@ def construct(
         end_task()
 
 
-def made(name: str, result: object, plain: bool = False) -> Pickled | Written | Raised:
-    """The result of the function of that name, as it travels; with `plain` to every language."""
+def made(name: str, result: object) -> Pickled | Raised:
+    """The result of the function of that name, as it travels."""
     try:
-        return _plain.write(result) if plain else dump(result)
+        return dump(result)
     except Exception as error:
-        problem = "cannot travel to another language" if plain else "cannot be pickled"
-        refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, {problem}: {error}")
-        refusal.hint = "return plain data, and make what cannot travel where it is used"
-        return described(refusal)
+        return _refused(name, result, "cannot be pickled", error)
+
+
+def _made_plain(name: str, result: object) -> Written | Raised:
+    """The same, as every language reads it."""
+    try:
+        return _plain.write(result)
+    except Exception as error:
+        return _refused(name, result, "cannot travel to another language", error)
+
+
+def _refused(name: str, result: object, problem: str, error: Exception) -> Raised:
+    refusal = CannotTravel(f"the result of `{name}`, a `{type(result).__qualname__}`, {problem}: {error}")
+    refusal.hint = "return plain data, and make what cannot travel where it is used"
+    return described(refusal)
 
 
 def called(name: str, payloads: Sequence[Payload | list[Payload]]) -> Call:
