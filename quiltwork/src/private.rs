@@ -2,14 +2,14 @@
 use crate::actor::{ActorType, Creation};
 use crate::argument::{Argument, Portable};
 use crate::call::TaskCall;
-use crate::data::{Given, Pipeline};
+use crate::data::{self, Given, Pipeline};
 use std::fmt::Display;
 use std::ops::Deref;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 pub use crate::actor::{Method, Resident, Run, job};
-pub use crate::data::{Givens, PipelineEntry, make_piece};
+pub use crate::data::{Givens, PipelineEntry};
 pub use inventory;
 use quiltwork_worker::Argument as Encoded;
 pub use quiltwork_worker::{
@@ -55,6 +55,18 @@ pub fn finish<T: Portable>(arguments: &Arguments, output: T) -> Result<Output, T
     let encoded = if arguments.wants_plain() { output.to_plain() } else { output.to_encoded() };
     let (encoding, bytes) = encoded.map_err(|error| TaskError::Unencodable(error.to_string()))?;
     Ok(Output { encoding, bytes })
+}
+
+/// What workers run for the tasks of every pipeline.
+///
+/// # Errors
+/// If the pipeline is another one here, or a step fails.
+pub fn make_piece(arguments: &mut Arguments) -> Result<Output, TaskError> {
+    let (recipe, place) = (next_argument(arguments, "recipe")?, next_argument(arguments, "place")?);
+    let pieces = next_argument(arguments, "pieces")?;
+    arguments.end()?;
+    let made = data::make_piece(recipe, place, pieces);
+    finish(arguments, made.map_err(|error| TaskError::user(&error))?)
 }
 
 /// What a function written to return a `Result` gives when it succeeds, whatever the alias is called.

@@ -129,5 +129,4 @@ pub use single::Single;
 pub use parameter::{Blueprint, Given, Givens};
 #[doc(hidden)]
 pub use registry::PipelineEntry;
-#[doc(hidden)]
-pub use stages::make_piece;
+pub(crate) use stages::make_piece;

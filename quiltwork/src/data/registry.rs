@@ -21,7 +21,7 @@ inventory::collect!(PipelineEntry);
 
 /// All that another process needs to describe the same pipeline.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Recipe {
+pub(crate) struct Recipe {
     pub(super) pipeline: String,
     pub(super) literals: Vec<Bytes>,
     /// The plan's, so that a function that describes something else there is noticed.

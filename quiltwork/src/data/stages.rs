@@ -5,14 +5,12 @@ use super::flow::Inputs;
 use super::piece::Piece;
 use super::plan::{Feed, Plan, Stage};
 use super::registry::Recipe;
-use crate::__private::{finish, next_argument};
 use crate::{Blob, BlobReaders, Handle, IntoArgument, TaskCall};
-use quiltwork_worker::{Arguments, Output, TaskError};
 use serde::{Deserialize, Serialize};
 
 /// Which task of a plan it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) stage: u32,
     pub(super) partition: u32,
     targets: u32,
@@ -32,17 +30,10 @@ pub(super) fn piece(
     TaskCall::new(pipeline, [("recipe", recipe.into_argument()), ("place", place.into_argument()), ("pieces", pieces)])
 }
 
-/// The function of every pipeline. It describes the pipeline anew: that is how closures get here.
-///
-/// # Errors
-/// If the pipeline is another one here, or a step fails.
-pub fn make_piece(arguments: &mut Arguments) -> Result<Output, TaskError> {
-    let recipe: Recipe = next_argument(arguments, "recipe")?;
-    let place: Place = next_argument(arguments, "place")?;
-    let pieces: BlobReaders = next_argument(arguments, "pieces")?;
-    arguments.end()?;
-    let made = recipe.plan().and_then(|plan| make(&plan, &place, pieces));
-    finish(arguments, made.map_err(|error| TaskError::user(&error))?)
+/// What that task does. It describes the pipeline anew: that is how closures get here.
+pub(crate) fn make_piece(recipe: Recipe, place: Place, pieces: BlobReaders) -> Result<Blob, DataError> {
+    let plan = recipe.plan()?;
+    make(&plan, &place, pieces)
 }
 
 /// Makes one partition of one stage of a plan.
