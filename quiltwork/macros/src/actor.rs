@@ -191,7 +191,7 @@ impl Class {
                             ::std::boxed::Box<dyn ::quiltwork::__private::Instance>,
                             ::quiltwork::__private::TaskError,
                         > {
-                            ::core::result::Result::Ok(::quiltwork::__private::Resident::new(object))
+                            ::core::result::Result::Ok(::quiltwork::__private::Resident::instance(object))
                         }
                         #read
                         #ended

@@ -66,7 +66,7 @@ pub struct Resident<T: ActorType> {
 
 impl<T: ActorType> Resident<T> {
     /// The object that the constructor has made.
-    pub fn new(object: T) -> Box<dyn Instance> {
+    pub fn instance(object: T) -> Box<dyn Instance> {
         Box::new(Self { object: Arc::new(object), helpers: Helpers::default() })
     }
 
