@@ -41,7 +41,7 @@ class Recipe:
         self.function = function
         self.pickle = pickle if size <= _KEPT else None
         # There are many of these: what is empty is shared.
-        self.buffers = buffers or _NOTHING
+        self.buffers = buffers if buffers and size <= _KEPT else _NOTHING
         self.inputs = [weakref.ref(future) for future in inputs] if inputs else _NOTHING
         self.options = options
         self.places = dict(_places(args, kwargs)) if inputs else None
@@ -64,7 +64,9 @@ def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:
     """Submits those that have failed again, after their inputs that have."""
     for future in _in_order(futures):
         recipe = future._recipe
-        if recipe is None or recipe.pickle is None:
+        if recipe is None:
+            raise _cannot(future, "it was put, or is one of several results", "keep what it was made of")
+        if recipe.pickle is None:
             raise _cannot(future, "its arguments are too large to be kept here", "`put` large arguments first")
         inputs = [one._handle for one in _inputs(future)]
         if recipe.function.handle is not None:

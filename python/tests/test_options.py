@@ -176,10 +176,13 @@ def test_failed_tasks_are_tried_again_with_the_inputs_they_need(client: qw.Clien
 def test_what_is_needed_to_try_again_must_be_there(client: qw.Client, broken: Path) -> None:
     orphan = client.submit(careful, broken, client.submit(careful, broken))
     large = client.submit(careful, [broken, bytes(20_000)])
-    for future in (orphan, large):
+    part, _ = client.submit(careful, broken, outputs=2)
+    for future in (orphan, large, part):
         assert future.exception() is not None
     gc.collect()
     with pytest.raises(UsageError, match="the future of an input is gone"):
         client.retry(orphan)
     with pytest.raises(UsageError, match="too large to be kept"):
         client.retry(large)
+    with pytest.raises(UsageError, match="is one of several results"):
+        client.retry([part])

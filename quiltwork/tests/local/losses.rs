@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use quiltwork::prelude::*;
 use quiltwork::{ErrorKind, FailureKind};
+use std::time::Duration;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -13,8 +14,20 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_cluster_comes_back_from_the_loss_of_all_workers", all_killed),
         trial("only_workers_of_the_cluster_can_be_killed", strangers),
         trial("a_task_that_kills_workers_ends_with_their_last_words", poison),
+        trial("a_task_that_does_not_end_in_time_fails_and_costs_no_worker", out_of_time),
         trial("without_restarts_pending_work_fails_with_the_last_worker", no_restarts),
     ]
+}
+
+async fn out_of_time() -> Result<()> {
+    let cluster = LocalCluster::builder().workers(1).start().await?;
+    let before = cluster.worker_pids();
+    let late = cluster.client().submit(sleep_long(1).time_limit(Duration::from_millis(20)));
+    let after = cluster.client().submit(double(4));
+    let error = late.await.err().context("it sleeps longer than that")?;
+    ensure!(error.kind() == ErrorKind::Task(FailureKind::TimedOut) && error.is_retryable(), "{error}");
+    ensure!(after.await? == 8 && cluster.worker_pids() == before);
+    Ok(())
 }
 
 async fn one_killed() -> Result<()> {

@@ -66,8 +66,8 @@ async fn what_runs_longer_than_it_may_is_told_and_fails_whatever_it_returns() {
 async fn what_does_not_end_in_time_gives_its_slot_away_and_is_heard_of_no_more() {
     let mut worker = FakeMaster::new().worker(1).await;
     let limit = Duration::from_millis(20);
-    worker.dispatch(1, "test::wait", Call::new().literal(&100_u32).time_limit(limit));
-    worker.dispatch(2, "test::lend_and_wait", Call::new().literal(&vec![110_u32]).time_limit(limit));
+    worker.dispatch(1, "test::wait", Call::new().literal(&600_u32).time_limit(limit));
+    worker.dispatch(2, "test::lend_and_wait", Call::new().literal(&vec![610_u32]).time_limit(limit));
     worker.dispatch(3, "test::add", Call::new().literal(&1_u32).literal(&1_u32));
     let mut late = Vec::new();
     while late.len() < 2 {
@@ -79,9 +79,9 @@ async fn what_does_not_end_in_time_gives_its_slot_away_and_is_heard_of_no_more()
     }
     late.sort_unstable_by_key(|(ended, _)| *ended);
     assert_eq!(late, [1, 2].map(|index| (attempt(index), FailureKind::TimedOut)));
-    open(100);
-    open(110);
-    worker.dispatch(4, "test::wait", Call::new().literal(&111_u32));
+    open(600);
+    open(610);
+    worker.dispatch(4, "test::wait", Call::new().literal(&611_u32));
     loop {
         match worker.hear_more().await {
             Said::Finished(ended, ..) if ended == attempt(4) => break,
@@ -95,14 +95,14 @@ async fn what_does_not_end_in_time_gives_its_slot_away_and_is_heard_of_no_more()
 async fn a_worker_full_of_functions_that_do_not_end_ends_itself() {
     let mut worker = FakeMaster::new().worker(4).await;
     for index in 0..20 {
-        worker.dispatch(index, "test::wait", Call::new().literal(&120_u32).time_limit(Duration::from_millis(1)));
+        worker.dispatch(index, "test::wait", Call::new().literal(&620_u32).time_limit(Duration::from_millis(1)));
     }
     let mut late = 0;
     while late < 17 {
         assert!(matches!(worker.hear_more().await, Said::Failed(_, failure) if failure.kind == FailureKind::TimedOut));
         late += 1;
     }
-    open(120);
+    open(620);
     assert!(matches!(worker.ended().await, Err(quiltwork_worker::WorkerError::Stuck { count }) if count > 16));
 }
 
