@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, cast, overload
 
-from quiltwork import _native, _plain
+from quiltwork import _native
 from quiltwork._calls import Function
 from quiltwork._cluster import LocalCluster, Worker, WorkerName
 from quiltwork._functions import Shelf, is_generator_function
@@ -21,7 +21,7 @@ from quiltwork._options import chosen
 from quiltwork._pickled import dump, load
 from quiltwork._raised import explain
 from quiltwork._recipe import PickledCall, retry
-from quiltwork._rust import PlainForms, RustCall, RustFunction, RustTask, plain_options
+from quiltwork._rust import PlainForms, RustFunction, RustTask, submit_rust
 from quiltwork._several import pick, pick_counted
 from quiltwork.errors import UsageError
 
@@ -468,7 +468,7 @@ class Client(Link):
         if key is not None and (known := self._keyed.get(key)) is not None:
             return known
         if isinstance(function, RustFunction):
-            return self._submit_rust(function, args, kwargs, options, key, pure, name)
+            return submit_rust(self, function, args, kwargs, options, key, pure, name)
         (pickled, buffers), given = function.dump_call(args, kwargs, outputs)
         if pure and key is None:
             key = function.key_of(pickled, buffers, given)
@@ -483,37 +483,6 @@ class Client(Link):
         if key is not None:
             self._keyed[key] = future
         return future
-
-    def _submit_rust(
-        self,
-        function: RustFunction,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        options: _native.Options | None,
-        key: str | None,
-        pure: bool,
-        name: str | None,
-    ) -> Future[Any]:
-        passed, inputs = function.prepare(args, kwargs, self._plain_form)
-        if pure and key is None:
-            key = function.key_of(passed, inputs)
-            if (known := self._keyed.get(key)) is not None:
-                return known
-        handle = function.send(self._session, passed, [future._handle for future in inputs], options, name)
-        recipe = RustCall(function, passed, inputs, options, args)
-        future: Future[Any] = Future(self, handle, name or key or function.short_name, recipe, plain=True)
-        if key is not None:
-            self._keyed[key] = future
-        return future
-
-    def _plain_form(self, future: Future[Any]) -> Future[Any]:
-        """The result in a form that functions in Rust can read: a task makes it, unless it is in one already."""
-
-        def make(future: Future[Any]) -> Future[Any]:
-            function = Function(self._shelf, _plain.same)
-            return self._submit(function, (future,), {}, plain_options(), None, False, name=future.name)
-
-        return self._plain_forms.of(future, make)
 
     def _chosen(self, **options: Any) -> Chosen:
         return chosen(self.workers, **options)

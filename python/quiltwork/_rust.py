@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from quiltwork import _native, _plain
+from quiltwork._calls import Function
 from quiltwork._functions import short_name
 from quiltwork._future import Future
 from quiltwork._plain import Written
@@ -15,6 +17,7 @@ from quiltwork._recipe import KEPT, Recipe, places
 from quiltwork.errors import CannotTravel
 
 if TYPE_CHECKING:
+    from quiltwork._client import Client
     from quiltwork._native import Handle
 
 R = TypeVar("R")
@@ -192,16 +195,37 @@ class PlainForms:
     def __init__(self) -> None:
         self._made: WeakKeyDictionary[Future[Any], Future[Any]] = WeakKeyDictionary()
 
-    def of(self, future: Future[Any], make: Callable[[Future[Any]], Future[Any]]) -> Future[Any]:
-        """The future itself if it is plain, or that of a task which makes it so."""
+    def of(self, client: Client, future: Future[Any]) -> Future[Any]:
+        """The future itself if functions in Rust can read it, or that of a task which makes it so."""
         if future._plain:
             return future
         plain = self._made.get(future)
         if plain is None:
-            plain = self._made[future] = make(future)
+            function, options = Function(client._shelf, _plain.same), _native.Options(plain=True)
+            plain = client._submit(function, (future,), {}, options, None, False, name=future.name)
+            self._made[future] = plain
         return plain
 
 
-def plain_options() -> _native.Options:
-    """The options of a task whose result every language can read."""
-    return _native.Options(plain=True)
+def submit_rust(
+    client: Client,
+    function: RustFunction,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: _native.Options | None,
+    key: str | None,
+    pure: bool,
+    name: str | None,
+) -> Future[Any]:
+    """Submits a call of a function in Rust, as the client does those in Python."""
+    passed, inputs = function.prepare(args, kwargs, functools.partial(client._plain_forms.of, client))
+    if pure and key is None:
+        key = function.key_of(passed, inputs)
+        if (known := client._keyed.get(key)) is not None:
+            return known
+    handle = function.send(client._session, passed, [future._handle for future in inputs], options, name)
+    recipe = RustCall(function, passed, inputs, options, args)
+    future: Future[Any] = Future(client, handle, name or key or function.short_name, recipe, plain=True)
+    if key is not None:
+        client._keyed[key] = future
+    return future

@@ -167,6 +167,107 @@ def test_a_path_that_is_none_is_refused() -> None:
         qw.rust("module:function")
 
 
+def test_calls_of_rust_have_the_options_of_all_calls(mixed: qw.Client, tmp_path: Path) -> None:
+    in_rust = [worker for worker in mixed.workers() if not worker.python]
+    assert len(in_rust) == 2
+    for worker in in_rust:
+        assert mixed.submit(task("process"), workers=worker).result() == worker.pid
+    with pytest.raises(errors.TimedOut):
+        mixed.submit(task("wait_for_end"), timeout=0.05).result()
+    quotient, rest = mixed.submit(task("divide"), 17, 5, outputs=2)
+    assert (quotient.result(), rest.result()) == (3, 2)
+    assert [part.result() for part in task("divide", outputs=2).remote(quotient, rest)] == [1, 1]
+    wrong = mixed.submit(task("divide"), 17, 5, outputs=3)
+    with pytest.raises(ValueError, match="of 2 results, and not 3"):
+        wrong[0].result()
+
+
+def test_calls_of_rust_are_tried_again_with_what_they_need(mixed: qw.Client, tmp_path: Path) -> None:
+    path = tmp_path / "words"
+    text = mixed.submit(task("read_text"), mixed.submit(str, path))
+    counts = mixed.submit(task("count_words"), text)
+    with pytest.raises(errors.TaskError, match="No such file") as raised:
+        counts.result()
+    assert "`count_words` was not run: its argument 1 came from `read_text`, which failed" in raised.value.__notes__
+    path.write_text("a b a")
+    mixed.retry(counts)
+    assert counts.result() == {"a": 2, "b": 1}
+
+
+def test_what_is_for_all_workers_is_for_those_of_python(mixed: qw.Client) -> None:
+    pids = mixed.run_on_all(os.getpid)
+    assert all(worker.python and worker.pid == pid for worker, pid in pids.items()) and len(pids) == 2
+    with pytest.raises(errors.UsageError, match="`mixed_program::process` is in Rust"):
+        mixed.run_on_all(task("process"))
+    in_rust = next(worker for worker in mixed.workers() if not worker.python)
+    with pytest.raises(errors.NoSuchResources, match="whose program does not have its function"):
+        mixed.submit(os.getpid, workers=in_rust).result()
+
+
+class Tally:
+    """An actor in Python."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self.counts = dict(counts)
+
+    def add(self, counts: dict[str, int]) -> dict[str, int]:
+        for word, count in counts.items():
+            self.counts[word] = self.counts.get(word, 0) + count
+        return self.counts
+
+    async def mean(self, numbers: Any) -> float:
+        return float(numbers.mean())
+
+    def process(self) -> int:
+        return os.getpid()
+
+
+def test_actors_take_what_rust_makes_and_make_what_rust_takes(mixed: qw.Client) -> None:
+    tally = mixed.actor(Tally, mixed.submit(task("count_words"), "a b"))
+    added = tally.add.remote(mixed.submit(task("count_words"), "a"))
+    assert mixed.submit(task("merge"), [added, mixed.submit(task("count_words"), "c")]).result() == {
+        "a": 2,
+        "b": 1,
+        "c": 1,
+    }
+    scaled = mixed.submit(task("scale"), np.arange(100_000.0), 2.0)
+    assert tally.mean.remote(scaled).result() == 99_999.0
+    assert tally.process.remote().result() in {worker.pid for worker in mixed.workers() if worker.python}
+    with pytest.raises(
+        errors.CannotTravel, match="argument 1 of `mixed_program::promote` cannot travel to Rust"
+    ) as raised:
+        mixed.submit(task("promote"), tally)
+    assert raised.value.hint == "an actor is called in the language it is written in: give the futures of its calls"
+    with pytest.raises(errors.TaskError, match="`mixed_program::Tally::new` makes an actor, and is no task"):
+        mixed.submit(task("Tally::new"), {}).result()
+    with pytest.raises(TypeError, match="an actor is made of a class"):
+        mixed.actor(task("count_words"))
+
+
+def test_items_of_a_stream_go_on_to_rust(mixed: qw.Client) -> None:
+    def texts(count: dict[str, int]) -> Iterator[str]:
+        for word, times in count.items():
+            yield f"{word} " * times
+
+    stream = mixed.submit(texts, mixed.submit(task("count_words"), "a b a"))
+    counts = [mixed.submit(task("count_words"), text) for text in stream.futures()]
+    assert mixed.gather(counts) == [{"a": 2}, {"b": 1}]
+    with pytest.raises(errors.CannotTravel, match="cannot travel to Rust") as raised:
+        mixed.submit(task("count_words"), mixed.submit(texts, {}))
+    assert raised.value.hint == "give the futures of its `futures()`"
+    with pytest.raises(errors.UsageError, match="nothing to make ahead"):
+        mixed.submit(task("count_words"), "a", prefetch=2)
+
+
+def test_a_cluster_of_rust_alone_says_what_it_has_not() -> None:
+    with qw.LocalCluster(0, programs={PROGRAM: 1}) as cluster, qw.Client(cluster) as client:
+        assert [worker.python for worker in client.workers()] == [False]
+        assert client.submit(task("count_words"), "a").result() == {"a": 1}
+        with pytest.raises(errors.TaskError, match="no worker of this cluster has the function `os:getpid`"):
+            client.submit(os.getpid).result()
+        assert client.run_on_all(os.getpid) == {}
+
+
 def test_a_killed_worker_of_either_language_loses_nothing(mixed: qw.Client) -> None:
     counts = mixed.map(task("count_words"), mixed.map(str, ["a"] * 200))
     for pid in mixed.worker_pids()[::2]:
@@ -198,6 +299,7 @@ def test_a_program_in_rust_calls_functions_in_python() -> None:
     assert told["graph"] == {"a": 2, "b": 2}
     assert told["pipeline"] == sum(number**2 for number in range(100))
     assert told["arrays"] == [[200, 300], 400.0, [3, 2, 1, 3, 2, 1], [60000 * 59999.0] * 2, True]
+    assert told["actor"] == [{"a": 4, "b": 1}, {"a": 6}, 7, 3]
     expected = [
         "`partner:same` in Python cannot read the result of `mixed_program::count_words`, which is made for Rust alone",
         "`no_function` is not the name of a function in Python",
@@ -205,6 +307,7 @@ def test_a_program_in_rust_calls_functions_in_python() -> None:
         "the result of `partner:unplain`, a `dict`, cannot travel to another language: `['parts'][1]` is a `set`",
         "cannot decode u64",
         "on purpose",
+        "its time limit is 20ms",
     ]
     for said, text in zip(expected, told["refusals"], strict=True):
         assert said in text

@@ -4,6 +4,7 @@ use quiltwork::prelude::*;
 use quiltwork::{Array, Blob, python};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A type with what plain data can be made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,46 @@ fn fail(message: String) -> Result<u64, String> {
     Err(message)
 }
 
+#[quiltwork::task]
+fn divide(dividend: u64, divisor: u64) -> (u64, u64) {
+    (dividend / divisor, dividend % divisor)
+}
+
+#[quiltwork::task]
+fn read_text(path: String) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// Goes on until it is told to end.
+#[quiltwork::task]
+fn wait_for_end() {
+    let task = TaskContext::current().expect("it runs as a task");
+    while !task.is_cancelled() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Adds up counts, wherever they come from.
+struct Tally(BTreeMap<String, u64>);
+
+#[quiltwork::actor]
+impl Tally {
+    fn new(counts: BTreeMap<String, u64>) -> Self {
+        Self(counts)
+    }
+
+    fn add(&mut self, counts: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        for (word, count) in counts {
+            *self.0.entry(word).or_default() += count;
+        }
+        self.0.clone()
+    }
+
+    async fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
 /// Known to this program alone: no worker for Python may be given a part of it.
 #[quiltwork::pipeline]
 fn squares(numbers: Partitioned<u64>) -> Partitioned<u64> {
@@ -83,6 +124,7 @@ async fn main() -> quiltwork::Result<()> {
         "graph": graph(cluster.client()).await?,
         "pipeline": pipeline(cluster.client()).await?,
         "arrays": arrays(cluster.client()).await?,
+        "actor": actor(cluster.client()).await?,
         "refusals": refusals(cluster.client()).await?,
     });
     println!("{told}");
@@ -119,6 +161,27 @@ async fn graph(client: &Client) -> quiltwork::Result<BTreeMap<String, u64>> {
     client.run(graph, total).await
 }
 
+/// An actor in Rust that is made of, and called with, results of functions in Python, which take its own.
+async fn actor(client: &Client) -> quiltwork::Result<serde_json::Value> {
+    let frequent = python::<BTreeMap<String, u64>>("partner:frequent");
+    let counts = client.submit(frequent.call((BTreeMap::from([("a", 2), ("b", 1)]), 2)));
+    let tally = client.actor(Tally::create(&counts));
+    client.submit(tally.add(&counts)).await?;
+    let plain = client.submit(tally.add(BTreeMap::from([("b".to_owned(), 1)])).plain());
+    let seen: BTreeMap<String, u64> = client.submit(frequent.call((&plain, 0))).await?;
+    let mut graph = Graph::new();
+    let added = graph.add(tally.add(&counts));
+    let seen_in_graph = graph.add(frequent.call((added, 2)));
+    let nested = python::<u64>("partner:counted_in_rust").call(("a b c",));
+    let told = serde_json::json!([
+        seen,
+        client.run(graph, seen_in_graph).await?,
+        client.submit(tally.total().plain()).await?,
+        client.submit(nested).await?,
+    ]);
+    Ok(told)
+}
+
 async fn pipeline(client: &Client) -> quiltwork::Result<u64> {
     let numbers = data::from_iter(0..100, 8).expect("numbers can travel");
     Ok(squares(numbers).run(client).await?.iter().sum())
@@ -147,6 +210,7 @@ async fn refusals(client: &Client) -> quiltwork::Result<Vec<String>> {
         client.submit(python::<u64>("partner:unplain").call(())).await.map(drop),
         client.submit(python::<u64>("partner:same").call(("text",))).await.map(drop),
         client.submit(python::<u64>("partner:fails").call(("on purpose",))).await.map(drop),
+        client.submit(python::<u64>("partner:slow").call(()).time_limit(Duration::from_millis(20))).await.map(drop),
     ];
     Ok(texts.into_iter().map(|refused| refused.expect_err("it makes no sense").to_string()).collect())
 }

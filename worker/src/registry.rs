@@ -176,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn an_actor_is_no_task_and_counts_like_one() {
+        static ACTORS: [ActorEntry; 1] = [ActorEntry {
+            name: "app::Counter::new",
+            signature: "(start: u64) -> Self",
+            construct: |_| Err(TaskError::Cancelled),
+        }];
+        let tasks = Registry::collect(TASKS.iter());
+        let (names, hash) = (tasks.names().count(), tasks.hash);
+        let registry = tasks.with_actors(ACTORS.iter());
+        assert!(matches!(registry.find("app::Counter::new"), Err(TaskError::MakesActor { .. })));
+        assert!(registry.find_actor("app::Counter::new").is_ok());
+        assert_eq!(registry.names().count(), names + 1);
+        assert_ne!(registry.hash, hash);
+    }
+
+    #[test]
     fn what_every_program_has_does_not_count_for_its_hash() {
         static WITH_OURS: [TaskEntry; 2] = [task("app::merge", "()"), task("quiltwork::fetch", "()")];
         assert_eq!(Registry::collect(WITH_OURS.iter()).hash, Registry::collect(WITH_OURS[..1].iter()).hash);

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+import quiltwork as qw
 
 
 def same(thing: Any) -> Any:
@@ -42,3 +45,13 @@ def unplain() -> object:
 
 def fails(message: str) -> None:
     raise ValueError(message)
+
+
+def slow() -> None:
+    for _ in range(10_000):
+        time.sleep(0.001)
+
+
+def counted_in_rust(text: str) -> int:
+    counts: dict[str, int] = qw.rust("mixed_program::count_words")(text)
+    return len(counts)

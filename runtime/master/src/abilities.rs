@@ -137,6 +137,18 @@ mod tests {
     }
 
     #[test]
+    fn an_actor_is_made_where_its_type_is_known_and_called_where_it_lives() {
+        let (mut abilities, functions) = asked(&["app::Counter::new", "app::Counter::add"]);
+        abilities.learn(&repertoire(&["app::Counter::new"], false), &functions);
+        assert_eq!(bound(&abilities, &functions, 0).unwrap().named.len(), 1);
+        let actor = TaskId { job: JobId(1), index: 0 };
+        let mut call = TaskSpec { role: TaskRole::Call { actor, lane: 0 }, ..spec(1) };
+        abilities.bind(&mut call, &functions).unwrap();
+        assert_eq!(call.resources, Resources::default());
+        assert!(bound(&abilities, &functions, 1).is_err());
+    }
+
+    #[test]
     fn what_no_worker_has_is_refused_as_soon_as_there_is_one() {
         let (mut abilities, functions) = asked(&["app::cont", "words:load"]);
         assert!(bound(&abilities, &functions, 0).is_ok());

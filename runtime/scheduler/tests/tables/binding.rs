@@ -131,6 +131,29 @@ fn a_task_that_asks_too_much_of_those_that_can_run_it_fails_at_once() {
 }
 
 #[test]
+fn a_task_that_is_bound_goes_to_one_of_those_that_can_run_it() {
+    let bound_to = |index, workers: &[u32]| {
+        let workers = workers.iter().copied().map(WorkerId).collect();
+        let named = [NamedResource::of_ability("app::count"), NamedResource::of_workers(&workers)];
+        TaskSpec { resources: Resources { named: Box::new(named), ..Resources::default() }, ..kept(index, &[]) }
+    };
+    let mut stage = Stage::new(&[]);
+    for (worker, functions, any_python) in [(0, &["app::count"][..], false), (1, &[], true), (2, &[], true)] {
+        let capacity = Resources::slots(1).bound_to(WorkerId(worker), None);
+        stage.joins(worker, capacity.able_to_run(functions.iter().copied(), any_python));
+    }
+    assert_eq!(dispatched(&stage.submit([bound_to(0, &[0, 1])])), [(0, 0, 1)]);
+    for (index, workers, said) in [
+        (1, &[2][..], "it is bound to worker w2, whose program does not have its function"),
+        (2, &[1, 2], "it is bound to workers w1 or w2, whose programs do not have its function or which are not there"),
+    ] {
+        let failures = failures(&stage.submit([bound_to(index, workers)]));
+        let [(failed, failure)] = &failures[..] else { panic!("{failures:?}") };
+        assert_eq!((*failed, &*failure.message), (index, said));
+    }
+}
+
+#[test]
 fn what_a_worker_can_run_keeps_no_other_task_waiting() {
     let mut stage = Stage::new(&[]);
     stage.joins(0, Resources::slots(1).able_to_run(["app::slow", "app::quick"], false));
