@@ -29,8 +29,7 @@ def publish(results: Results) -> Path:
 def _write_page(results: Results, page: Path, folder: Path, prefix: str) -> Path:
     pictures = {}
     for group, rows in results.groups().items():
-        if any(cell.samples for row in rows for cell in row.cells.values()):
-            (folder / f"{group}.svg").write_text(picture(results, rows))
-            pictures[group] = f"{prefix}{group}.svg"
+        (folder / f"{group}.svg").write_text(picture(results, rows))
+        pictures[group] = f"{prefix}{group}.svg"
     page.write_text(document(results, pictures))
     return page

@@ -58,10 +58,10 @@ class Results:
     rows: list[Row]
 
     def groups(self) -> dict[str, list[Row]]:
-        """The rows that have something to show, by group."""
+        """The rows that somebody has figures for, by group."""
         found: dict[str, list[Row]] = {}
         for row in self.rows:
-            if any(cell.samples or cell.note for cell in row.cells.values()):
+            if any(cell.samples for cell in row.cells.values()):
                 found.setdefault(row.group, []).append(row)
         return found
 

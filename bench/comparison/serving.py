@@ -1,8 +1,8 @@
 """The process of a contender written in Python: answers one measurement for each line it reads.
 
-A line is an object with the name of a measurement, its sizes and the folder of prepared files. The contender says that it
-is `ready` as soon as it has started, then its `figures` and the seconds they took. Instead of either it may say why there
-are none: `absent` for good, `failed` this time.
+A line is an object with the name of a measurement, its sizes and the folder of prepared files. The contender says that
+it is `ready` as soon as it has started, then its `figures` and the seconds they took. Instead of either it may say why
+there are none: `absent` for good, `failed` this time.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from comparison.measurement import GROUPS
-from comparison.results import Cell, Results, Row
+from comparison.results import Results, Row
 
 SHORT = 12
 """The longest note that stands in a cell itself."""
@@ -25,8 +25,8 @@ def _head(results: Results) -> str:
     return (
         f"Written by `{results.command}` on {results.date}.\n\n"
         "Two worker processes of one thread each for everybody, BLAS on one thread, all on one machine. Cells are\n"
-        f"`minimum / median / maximum` of {results.rounds} rounds in which the contenders take turns. The best median of\n"
-        "each row is bold. What the machine can do at best stands in *italics* and is not compared.\n\n"
+        f"`minimum / median / maximum` of {results.rounds} rounds in which the contenders take turns. The best median\n"
+        "of each row is bold. What the machine can do at best stands in *italics* and is not compared.\n\n"
         f"- {machine}\n- {versions}"
     )
 
@@ -38,7 +38,7 @@ def _table(results: Results, rows: list[Row]) -> str:
     reasons: dict[str, int] = {}
     for row in rows:
         best = row.best(results.limits)
-        cells = [_cell(row.cells[name], name == best, reasons) for name in shown]
+        cells = [_cell(results, row, name, best, reasons) for name in shown]
         lines.append([row.figure.title, row.figure.unit, *cells])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes = [f"{number}. {reason}" for reason, number in reasons.items()]
@@ -46,12 +46,14 @@ def _table(results: Results, rows: list[Row]) -> str:
     return "\n\n".join(part for part in (table, "\n".join(notes), absent) if part)
 
 
-def _cell(cell: Cell, is_best: bool, reasons: dict[str, int]) -> str:
+def _cell(results: Results, row: Row, name: str, best: str | None, reasons: dict[str, int]) -> str:
+    cell = row.cells[name]
     if cell.samples:
-        middle = f"**{number(cell.median)}**" if is_best else number(cell.median)
+        middle = f"**{number(cell.median)}**" if name == best else number(cell.median)
         text = f"{number(min(cell.samples))} / {middle} / {number(max(cell.samples))}"
         return text if cell.note is None else f"{text} ({_note(cell.note, reasons)})"
-    return _note(cell.note, reasons) if cell.note else "–"
+    # What is a limit for one thing is none for most.
+    return _note(cell.note, reasons) if cell.note and name not in results.limits else "–"
 
 
 def _note(note: str, reasons: dict[str, int]) -> str:

@@ -53,7 +53,10 @@ class Network(Measurement):
         return {"rounds": 3 if quick else 20, "width": 1_000}
 
     def figures(self, sizes: Sizes) -> Sequence[Figure]:
-        return [Figure("round", f"network of {sizes['width']}² parameters, one of {sizes['rounds']} rounds", "ms")]
+        return [
+            Figure("round", f"network of {sizes['width']}² parameters, one of {sizes['rounds']} rounds", "ms"),
+            Figure("computing", "its computing alone, in Rust, on two threads", "ms"),
+        ]
 
     def run(self, contender: Contender, folder: Path, sizes: Sizes) -> Figures:
         held = contender.hold(learning.random_partitions(PARTITIONS, ROWS, sizes["width"]))

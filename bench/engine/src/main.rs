@@ -28,7 +28,7 @@ async fn main() -> Result<()> {
         "raw-quinn" => serve(RawQuinn::default()).await,
         "unix-socket" => serve(UnixSocket::default()).await,
         "memcpy" => serve(Memcpy).await,
-        raw_quinn::PEER => raw_quinn::run_peer(),
+        raw_quinn::PEER => raw_quinn::run_peer().await,
         unix_socket::PEER => unix_socket::run_peer(),
         life::FIRST_RESULT => life::first_result().await,
         other => bail!("there is no contender {other:?}"),

@@ -14,7 +14,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::runtime::{Builder, Runtime};
 
 /// What this program is called with to be the sending peer.
 pub(crate) const PEER: &str = "raw-quinn-peer";
@@ -27,24 +26,22 @@ const WARM_UP: usize = 2;
 /// The connection, when it was asked for.
 #[derive(Default)]
 pub(crate) struct RawQuinn {
-    raw: Option<(Runtime, Raw)>,
+    raw: Option<Raw>,
 }
 
 impl Contender for RawQuinn {
     async fn start(&mut self, _: &Request) -> Result<()> {
         if self.raw.is_none() {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            let raw = runtime.block_on(Raw::start())?;
-            self.raw = Some((runtime, raw));
+            self.raw = Some(Raw::start().await?);
         }
         Ok(())
     }
 
     async fn run(&mut self, request: &Request) -> Result<Option<Figures>> {
-        let (runtime, raw) = self.raw.as_ref().context("it was started")?;
+        let raw = self.raw.as_ref().context("it was started")?;
         match request.measurement.as_str() {
-            "round-trip" => runtime.block_on(raw.round_trips(request)).map(Some),
-            "between-nodes" => runtime.block_on(raw.bulk(request.size("bytes")?)).map(Some),
+            "round-trip" => raw.round_trips(request).await.map(Some),
+            "between-nodes" => raw.bulk(request.size("bytes")?).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -153,38 +150,36 @@ async fn receive_one(connection: Connection, size: usize) -> Result<()> {
 }
 
 /// Sends as many bytes as each question asks for, until its input ends.
-pub(crate) fn run_peer() -> Result<()> {
+pub(crate) async fn run_peer() -> Result<()> {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
-    Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-        let certificate = key.cert.der().clone();
-        let tls = rustls::ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.clone()],
-                PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()).into(),
-            )?;
-        let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-        config.transport_config(Arc::new(limits::transport_config(Ipv4Addr::LOCALHOST.into())));
-        let endpoint = open(Some(config))?;
-        let certificate: Vec<_> = certificate.iter().map(u8::to_string).collect();
-        println!("{}\n{}", endpoint.local_addr()?, certificate.join(" "));
-        std::io::stdout().flush()?;
-        let connection = endpoint.accept().await.context("the endpoint is open")?.await?;
-        let mut all = Bytes::new();
-        while let Ok((send, mut receive)) = connection.accept_bi().await {
-            let Some(size) = asked(&mut receive).await? else { continue };
-            if all.len() < size {
-                all = vec![7; size].into();
-            }
-            tokio::spawn(answer(send, receive, all.slice(..size)));
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let certificate = key.cert.der().clone();
+    let tls = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.clone()],
+            PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()).into(),
+        )?;
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    config.transport_config(Arc::new(limits::transport_config(Ipv4Addr::LOCALHOST.into())));
+    let endpoint = open(Some(config))?;
+    let certificate: Vec<_> = certificate.iter().map(u8::to_string).collect();
+    println!("{}\n{}", endpoint.local_addr()?, certificate.join(" "));
+    std::io::stdout().flush()?;
+    let connection = endpoint.accept().await.context("the endpoint is open")?.await?;
+    let mut all = Bytes::new();
+    while let Ok((send, mut receive)) = connection.accept_bi().await {
+        let Some(size) = asked(&mut receive).await? else { continue };
+        if all.len() < size {
+            all = vec![7; size].into();
         }
-        Ok(())
-    })
+        tokio::spawn(answer(send, receive, all.slice(..size)));
+    }
+    Ok(())
 }
 
 /// How many bytes the next question asks for; nothing if there is none.
