@@ -107,6 +107,10 @@ class Contender(ABC):
         """The results of `function(shared, part)` for all parts; none if it only computes them."""
         return self.gather([self.submit(function, shared, part) for part in held])
 
+    def train(self, step: Callable[[Any, Any], Any], model: Any, held: Sequence[Any], rounds: int) -> Any:
+        """The model after rounds of training and averaging that are the contender's own, not the client's."""
+        raise NotOffered("no training of its own")
+
     def split(self, function: Callable[..., Any], parts: int, *arguments: Any) -> list[Any]:
         """Handles of the single items of a list that a call returns."""
         whole = self.submit(function, *arguments)

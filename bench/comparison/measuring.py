@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import IO
 
@@ -26,20 +25,31 @@ def measure(options: Options) -> list[Row]:
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     with (options.out / "log.txt").open("wb") as log:
-        for _, members in groupby(options.measurements, key=lambda measurement: measurement.group):
-            course = _Course(options, list(members), folder, log)
+        for members in _courses(options):
+            course = _Course(options, members, folder, log)
             course.run()
             rows += course.rows()
     return rows
 
 
+def _courses(options: Options) -> list[list[Measurement]]:
+    """What a process measures in a round: a group, or all of them if a quick run has no time to start it twice."""
+    courses: dict[object, list[Measurement]] = {}
+    for measurement in options.measurements:
+        environment = tuple(measurement.environment.items())
+        courses.setdefault(environment if options.quick else measurement.group, []).append(measurement)
+    return list(courses.values())
+
+
 class _Course:
-    """The measurements of one group."""
+    """Measurements that a contender makes in one go."""
 
     def __init__(self, options: Options, members: list[Measurement], folder: Path, log: IO[bytes]) -> None:
         self._options, self._folder, self._log = options, folder, log
         planned = ((member, member.sizes(options.quick)) for member in members)
         self._plan: list[tuple[Measurement, Sizes]] = [(m, sizes) for m, sizes in planned if sizes is not None]
+        # First those that start everything themselves.
+        self._plan.sort(key=lambda planned: planned[0].starts)
         self._cells = {
             (measurement.name, contender.name): {figure.key: Cell() for figure in measurement.figures(sizes)}
             for measurement, sizes in self._plan
@@ -123,8 +133,8 @@ class _Course:
         return is_hopeless
 
     def _tell(self, number: int, contender: type[Contender]) -> None:
-        group = self._plan[0][0].group if self._plan else ""
-        print(f"{group}: round {number + 1} of {self._options.rounds}, {contender.title}", file=sys.stderr, flush=True)
+        groups = ", ".join(dict.fromkeys(measurement.group for measurement, _ in self._plan))
+        print(f"{groups}: round {number + 1} of {self._options.rounds}, {contender.title}", file=sys.stderr, flush=True)
 
 
 def _rotated(contenders: Sequence[type[Contender]], by: int) -> list[type[Contender]]:

@@ -12,7 +12,7 @@ from comparison.results import DOCUMENT
 
 FULL_ROUNDS = 5
 QUICK_ROUNDS = 2
-QUICK_LIMIT = 15.0
+QUICK_LIMIT = 10.0
 """Seconds a measurement of a quick run has at most."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from comparison.measurement import Figure
+from comparison.measurement import GROUPS, Figure
 
 DOCUMENT = "docs/benchmarks.md"
 
@@ -63,7 +63,7 @@ class Results:
         for row in self.rows:
             if any(cell.samples for cell in row.cells.values()):
                 found.setdefault(row.group, []).append(row)
-        return found
+        return {group: found[group] for group in GROUPS if group in found}
 
     def save(self, path: Path) -> None:
         """Writes everything as JSON."""

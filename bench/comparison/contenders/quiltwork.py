@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from comparison.contender import WORKERS, Contender, NotOffered, Place, RemoteCounter
@@ -49,6 +51,16 @@ class Quiltwork(Contender):
             return super().split(function, parts, *arguments)
         options: dict[str, Any] = {"outputs": parts}
         return list(self._client.submit(function, *arguments, **options))
+
+    def train(self, step: Callable[[Any, Any], Any], model: Any, held: Sequence[Any], rounds: int) -> Any:
+        if find_spec("quiltwork.train") is None:
+            raise NotOffered("this version has no training")
+        train: Any = import_module("quiltwork.train")
+
+        def fit(params: Any, partition: Any, context: Any) -> Any:
+            return train.Update(step(params, partition), weight=len(partition[1]))
+
+        return train.run(self._client, fit, params=model, partitions=held, rounds=rounds, progress=False).params
 
     def places(self) -> tuple[Place, Place]:
         if "workers" not in self._options:

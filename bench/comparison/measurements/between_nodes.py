@@ -13,7 +13,7 @@ WARM_UP = 2
 
 
 class BetweenNodes(Measurement):
-    """From handing in a task, whose argument the other node has, to its answer. Processor time is known of Rust only."""
+    """From handing in a task, whose argument the other node has, to its answer. Processor times are those of Rust."""
 
     name = "between-nodes"
     group = "data"

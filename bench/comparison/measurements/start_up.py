@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.contender import Contender
-from comparison.measurement import Figure, Figures, Measurement, Sizes
+from comparison.measurement import Figure, Figures, Measurement, Sizes, seconds
 
 
 class StartUp(Measurement):
@@ -22,12 +22,13 @@ class StartUp(Measurement):
     starts = False
 
     def sizes(self, quick: bool) -> Sizes:
-        return {}
+        return {"warm_up": 0 if quick else 1}
 
     def figures(self, sizes: Sizes) -> Sequence[Figure]:
         return [
             Figure("first_result", "start of the program to its first result", "ms"),
             Figure("end", "start of the program to its clean end", "ms"),
+            Figure("import", "its import, over a bare Python", "ms"),
         ]
 
     def run(self, contender: Contender, folder: Path, sizes: Sizes) -> Figures:
@@ -35,10 +36,18 @@ class StartUp(Measurement):
             script.write(contender.first_result_script())
             script.flush()
             # Once for the caches of the system.
-            self._run(script.name)
-            return self._run(script.name)
+            for _ in range(sizes["warm_up"]):
+                self._run(script.name)
+            found = self._run(script.name)
+        if contender.requires:
+            imports = self._run_once(f"import {', '.join(contender.requires)}") - self._run_once("pass")
+            found["import"] = 1e3 * imports
+        return found
 
-    def _run(self, script: str) -> Figures:
+    def _run_once(self, program: str) -> float:
+        return seconds(lambda: subprocess.run([sys.executable, "-P", "-c", program], check=True))
+
+    def _run(self, script: str) -> dict[str, float]:
         begun = time.perf_counter()
         with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as program:
             assert program.stdout is not None

@@ -85,12 +85,6 @@ def average(models: list[Model]) -> Model:
     return mean
 
 
-def accuracy(model: Model, partitions: list[Partition]) -> float:
-    """The share of rows a logistic model reads correctly."""
-    right = sum(int(((inputs @ model[0]).argmax(axis=1) == labels).sum()) for inputs, labels in partitions)
-    return right / sum(len(labels) for _, labels in partitions)
-
-
 def _likelihood(scores: Array) -> Array:
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)

@@ -35,7 +35,7 @@ impl Contender for Engine {
 
     async fn run(&mut self, request: &Request) -> Result<Option<Figures>> {
         match (request.measurement.as_str(), &self.near, &self.far) {
-            ("start-up", ..) => life::start_up().map(Some),
+            ("start-up", ..) => life::start_up(request).map(Some),
             ("memory", ..) => life::memory(request).await.map(Some),
             ("between-nodes", _, Some(far)) => moves::between_nodes(far, request).await.map(Some),
             (_, Some(near), _) => measure(near, request).await,

@@ -26,9 +26,11 @@ fn sleep(time: Duration) {
 }
 
 /// Starts this program anew: milliseconds to its first result and to its end.
-pub(crate) fn start_up() -> Result<Figures> {
-    // Once for the caches of the system.
-    run_first_result()?;
+pub(crate) fn start_up(request: &Request) -> Result<Figures> {
+    // For the caches of the system.
+    for _ in 0..request.size("warm_up")? {
+        run_first_result()?;
+    }
     run_first_result()
 }
 

@@ -9,9 +9,9 @@ use quiltwork_scheduler_bench::{Graph, World, joined};
 use std::hint::black_box;
 
 /// How often a message is encoded or decoded.
-const MESSAGES: u64 = 20;
+const MESSAGES: u64 = 3;
 /// Of how many events.
-const EVENTS: u64 = 100;
+const EVENTS: u64 = 10;
 /// Workers of whom most have nothing to do, and workers who all have.
 const IDLE: u32 = 1_000;
 const BUSY: u32 = 30;

@@ -42,9 +42,7 @@ pub(crate) fn count(job: &str) -> Result<Count> {
 
 fn count_in(child: &mut Child) -> Result<Count> {
     let pid = Pid::from_raw(i32::try_from(child.id())?);
-    ptrace::attach(pid)?;
-    waitpid(pid, None)?;
-    ptrace::cont(pid, None)?;
+    ptrace::seize(pid, ptrace::Options::PTRACE_O_EXITKILL)?;
     child.stdin.take().context("it was piped")?.write_all(b"\n")?;
     let mut count = Count::default();
     loop {
