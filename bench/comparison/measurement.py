@@ -50,6 +50,8 @@ class Measurement(ABC):
     """Where it stands in its group."""
     starts: ClassVar[bool] = True
     """Whether the contender is started before."""
+    breaks: ClassVar[bool] = False
+    """Whether a contender may be of no use after it: then it is the last thing its process does."""
     environment: ClassVar[Mapping[str, str]] = {}
     """What all processes of all contenders find in their environment; the same for all measurements of a group."""
     limit: ClassVar[float] = 120.0

@@ -48,8 +48,8 @@ class _Course:
         self._options, self._folder, self._log = options, folder, log
         planned = ((member, member.sizes(options.quick)) for member in members)
         self._plan: list[tuple[Measurement, Sizes]] = [(m, sizes) for m, sizes in planned if sizes is not None]
-        # First those that start everything themselves.
-        self._plan.sort(key=lambda planned: planned[0].starts)
+        # First those that start everything themselves, last what nobody may survive.
+        self._plan.sort(key=lambda planned: (planned[0].starts, planned[0].breaks))
         self._cells = {
             (measurement.name, contender.name): {figure.key: Cell() for figure in measurement.figures(sizes)}
             for measurement, sizes in self._plan

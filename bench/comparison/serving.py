@@ -15,8 +15,12 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from comparison.contender import Contender, NotOffered
+from comparison.contender import WORKERS, Contender, NotOffered
 from comparison.registry import contender_named, measurement_named
+from comparison.work.readiness import get_ready
+
+READY = 0.5
+"""Seconds in which a worker that is asked to get ready is given nothing else."""
 
 
 def main() -> None:
@@ -41,8 +45,7 @@ class _Server:
         measurement = measurement_named(request["measurement"])
         try:
             if measurement.starts and not self._is_started:
-                self._contender.start()
-                self._is_started = True
+                self._start()
             self.say({"ready": True})
             begun = time.perf_counter()
             figures = measurement.run(self._contender, Path(request["folder"]), request["sizes"])
@@ -52,6 +55,13 @@ class _Server:
         except Exception as error:
             traceback.print_exc()
             return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+    def _start(self) -> None:
+        self._contender.start()
+        self._is_started = True
+        if not self._contender.is_limit:
+            # One for each worker, all at once, so that none of them imports anything later.
+            self._contender.gather([self._contender.submit(get_ready, READY) for _ in range(WORKERS)])
 
     def close(self) -> None:
         if self._is_started:

@@ -28,7 +28,7 @@ def begin():
 def instructions(program: str) -> int:
     """The instructions between the signals of a program: the median of all times."""
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    child = subprocess.Popen([sys.executable, "-c", HEAD + program], stdin=subprocess.PIPE, env=environment)
+    child = subprocess.Popen([sys.executable, "-P", "-c", HEAD + program], stdin=subprocess.PIPE, env=environment)
     try:
         _ptrace(SEIZE, child.pid, EXITKILL)
         assert child.stdin is not None

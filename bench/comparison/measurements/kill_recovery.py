@@ -48,6 +48,7 @@ class KillRecovery(Undisturbed):
 
     name = "kill-recovery"
     rank = 3
+    breaks = True
 
     def sizes(self, quick: bool) -> Sizes:
         return {"tasks": 40 if quick else 200}

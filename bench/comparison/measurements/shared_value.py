@@ -30,7 +30,7 @@ class SharedValue(Measurement):
         array = make(sizes["bytes"] // 8)
         array[:] = range(len(array))
         shared = contender.put(array)
-        contender.result(contender.submit(item, shared, 0))
+        contender.gather([contender.submit(item, shared, index) for index in range(10)])
         with clock() as watch:
             found = contender.gather([contender.submit(item, shared, index) for index in range(tasks)])
         expect(found == list(range(tasks)), "a shared value")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from comparison import texts
 from comparison.contender import Contender
 from comparison.measurement import Figure, Figures, Measurement, Sizes, clock, expect
 from comparison.work import words
@@ -27,7 +28,7 @@ class WordCount(Measurement):
         return [Figure("time", f"words of {sizes['bytes'] // 1_000_000} MB in {sizes['files']} files", "s")]
 
     def prepare(self, folder: Path, sizes: Sizes) -> None:
-        words.write_text(self._texts(folder, sizes), sizes["files"], sizes["bytes"])
+        texts.write_text(self._texts(folder, sizes), sizes["files"], sizes["bytes"])
 
     def run(self, contender: Contender, folder: Path, sizes: Sizes) -> Figures:
         paths = [str(path) for path in sorted(self._texts(folder, sizes).glob("*.txt"))]
