@@ -24,6 +24,11 @@ use std::sync::Arc;
 pub trait Portable: Sized + Send + 'static {
     #[doc(hidden)]
     fn to_encoded(&self) -> Result<Encoded, CodecError>;
+    /// As an argument of a task.
+    #[doc(hidden)]
+    fn to_argument(&self) -> Argument {
+        Argument::literal(self)
+    }
     #[doc(hidden)]
     fn from_encoded(value: &Encoded) -> Result<Self, CodecError>;
     /// From the results of many tasks, each encoded by itself.
@@ -137,7 +142,7 @@ impl Argument {
 #[diagnostic::do_not_recommend]
 impl<T: Portable> IntoArgument<T> for T {
     fn into_argument(self) -> Argument {
-        Argument::literal(&self)
+        self.to_argument()
     }
 }
 

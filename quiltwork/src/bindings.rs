@@ -2,11 +2,12 @@
 //! functions of that language. No part of the public interface, free to change with the bindings.
 use crate::argument::{Encoded, Portable};
 use crate::call::{NamedArgument, TaskCall};
-use crate::client::Handle;
-use crate::error::{Error, Result};
+use crate::client::{Client, Handle};
+use crate::error::{Error, Problem, Result};
 use crate::init;
 use bytes::Bytes;
 use quiltwork_protocol::codec::CodecError;
+use quiltwork_types::{ActorName, TaskId};
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::task::{Poll, Waker};
@@ -14,9 +15,11 @@ use std::task::{Poll, Waker};
 pub use crate::argument::{Argument, IntoArgument};
 pub use crate::size::ByteSize;
 pub use bytes;
-pub use quiltwork_types::{AttemptId, Encoding};
+pub use quiltwork_types::{ActorOptions, AttemptId, Encoding};
 pub use quiltwork_worker::Argument as Given;
-pub use quiltwork_worker::{Arguments, Executor, Product, TaskError, copied_bytes, note_copy};
+pub use quiltwork_worker::{
+    Arguments, Call, Calls, Entered, Executor, Instance, Product, Reply, TaskError, copied_bytes, note_copy,
+};
 
 /// A value in its encoding, which only the bindings understand.
 #[derive(Clone, Debug)]
@@ -49,6 +52,45 @@ impl Portable for Opaque {
 pub fn call(function: &str, arguments: Vec<Argument>) -> TaskCall<Opaque> {
     let named = arguments.into_iter().map(|Argument(form)| NamedArgument { parameter: "input", form });
     TaskCall::by_name(interned(function), named.collect())
+}
+
+/// The call of an actor's constructor by the name workers know it by. The value of its handle is the actor's name; the
+/// actor lives until the last handle is dropped and all that takes it has ended.
+///
+/// A handle of it as an argument becomes the actor's name where the function runs: see [`actor_of`].
+pub fn construct(function: &str, arguments: Vec<Argument>, options: ActorOptions) -> TaskCall<Opaque> {
+    call(function, arguments).making_actor(options)
+}
+
+/// The call of a method of an actor: it runs where the actor lives, behind what this client, or this task if it is made
+/// inside one, has asked of it before.
+///
+/// The method's name is kept like that of a function: see [`call`].
+pub fn call_actor(actor: &Handle<Opaque>, method: &str, arguments: Vec<Argument>) -> TaskCall<Opaque> {
+    call(method, arguments).of_actor(actor.source())
+}
+
+/// A handle of the actor of that name, whoever has made it. It ends well when the actor is there, and fails at once if
+/// there is none of that name.
+pub fn actor_named(client: &Client, name: &str) -> Handle<Opaque> {
+    client.refer(ActorName::Given(name.into()))
+}
+
+/// A handle of the actor whose name was given to a task, a call or a constructor. Wait until it is
+/// [`ready`](Handle::ready) before what was given it ends: only then it holds the actor by itself. It fails if the value is
+/// no actor's name.
+pub fn actor_of(client: &Client, name: &Opaque) -> Handle<Opaque> {
+    match TaskId::from_bytes(&name.bytes).filter(|_| name.encoding == Encoding::Actor) {
+        Some(actor) => client.refer(ActorName::Task(actor)),
+        None => {
+            Handle::failed(Error::Invalid(Problem::new("a value that is no actor was given where one was expected")))
+        }
+    }
+}
+
+/// Ends an actor at once, whoever holds it: what is asked of it and has not ended fails, and so does all that comes.
+pub fn kill(actor: &Handle<Opaque>) {
+    actor.cancel();
 }
 
 fn interned(name: &str) -> &'static str {

@@ -118,7 +118,7 @@ impl Portable for Blob {
     fn from_encoded((encoding, bytes): &Encoded) -> Result<Self, CodecError> {
         match encoding {
             Encoding::Raw => Ok(Self(bytes.clone())),
-            Encoding::Bincode(_) | Encoding::Pickle => {
+            Encoding::Bincode(_) | Encoding::Pickle | Encoding::Actor => {
                 Err(CodecError::WrongType { expected: std::any::type_name::<Self>(), found: *encoding })
             }
         }

@@ -117,7 +117,7 @@ impl Portable for BlobReader {
     fn from_reader(reader: ValueReader) -> Result<Self, CodecError> {
         match reader.encoding() {
             Encoding::Raw => Ok(Self(Origin::Elsewhere(reader))),
-            found @ (Encoding::Bincode(_) | Encoding::Pickle) => {
+            found @ (Encoding::Bincode(_) | Encoding::Pickle | Encoding::Actor) => {
                 Err(CodecError::WrongType { expected: type_name::<Self>(), found })
             }
         }

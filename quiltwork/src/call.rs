@@ -1,9 +1,9 @@
 //! A call of a task that has not been submitted: function, encoded arguments, options. It knows no client and no graph.
-use crate::argument::{Argument, Form};
+use crate::argument::{Argument, Form, Source};
 use crate::error::{Error, Problem};
 use crate::size::ByteSize;
 use quiltwork_protocol::client_to_master::TaskOptions;
-use quiltwork_types::{NamedResource, NodeId, WorkerId};
+use quiltwork_types::{ActorOptions, NamedResource, NodeId, TaskRole, WorkerId};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -25,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) function: &'static str,
     pub(crate) arguments: Vec<NamedArgument>,
     pub(crate) options: TaskOptions,
+    /// The actor it calls, if it calls one.
+    pub(crate) actor: Option<Source>,
 }
 
 /// An argument with the parameter it is for.
@@ -50,14 +52,26 @@ impl<T> TaskCall<T> {
             }
             NamedArgument { parameter, form }
         });
-        let call = Call { function, arguments: named.collect(), options: TaskOptions::default() };
+        let call = Call { function, arguments: named.collect(), options: TaskOptions::default(), actor: None };
         Self { call, fault, makes: PhantomData }
     }
 
     /// A call whose arguments are known to be encoded.
     pub(crate) fn by_name(function: &'static str, arguments: Vec<NamedArgument>) -> Self {
-        let call = Call { function, arguments, options: TaskOptions::default() };
+        let call = Call { function, arguments, options: TaskOptions::default(), actor: None };
         Self { call, fault: None, makes: PhantomData }
+    }
+
+    /// The same as a call of an actor: it runs where that lives.
+    pub(crate) fn of_actor(mut self, actor: Source) -> Self {
+        self.call.actor = Some(actor);
+        self
+    }
+
+    /// The same as the constructor of an actor.
+    pub(crate) fn making_actor(mut self, options: ActorOptions) -> Self {
+        self.call.options.role = TaskRole::Actor(Box::new(options));
+        self
     }
 
     /// How often a failing attempt (an `Err` or a panic) may be tried again, with growing pauses; 0 unless told otherwise.
@@ -157,7 +171,12 @@ impl<T> TaskCall<T> {
         }
     }
 
-    fn refuse(&mut self, error: Error) {
+    /// The same call by another type of what it makes.
+    pub(crate) fn retyped<U>(self) -> TaskCall<U> {
+        TaskCall { call: self.call, fault: self.fault, makes: PhantomData }
+    }
+
+    pub(crate) fn refuse(&mut self, error: Error) {
         let name = self.call.name();
         self.fault.get_or_insert_with(|| {
             Box::new(match error {

@@ -200,6 +200,9 @@ impl fmt::Display for FailedTask {
         }
         let failure = self.failure.to_string();
         let input = failure.strip_prefix("task ").filter(|rest| rest.starts_with('`')).unwrap_or(&failure);
+        if self.failure.kind == FailureKind::ActorDied {
+            return write!(f, "task `{}` ({}) has no result: its actor {input}", self.name, self.task);
+        }
         write!(f, "task `{}` ({}) was not run: its input {input}", self.name, self.task)
     }
 }
@@ -243,6 +246,16 @@ mod tests {
         );
         let nameless = failed(COUNT, "").to_string();
         assert!(nameless.contains("its input task 1.3 returned an error"), "{nameless}");
+    }
+
+    #[test]
+    fn a_call_whose_actor_has_ended_names_both() {
+        let mut failure = TaskFailure::new(FailureKind::ActorDied, COUNT, "a client ended it");
+        failure.name = "Counter".to_owned();
+        assert_eq!(
+            FailedTask::new(MERGE, "words::Counter::add", failure).to_string(),
+            "task `add` (task 1.7) has no result: its actor `Counter` (task 1.3) does not live (any more): a client ended it"
+        );
     }
 
     #[test]

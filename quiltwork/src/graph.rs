@@ -103,6 +103,9 @@ impl Graph {
 
     fn foreign_argument(&self, call: &Call) -> Option<Box<Error>> {
         let is_foreign = |source: &Source| matches!(source, Source::Value(key) if key.graph != self.id);
+        if call.actor.as_ref().is_some_and(is_foreign) {
+            return Some(foreign(&format!("the actor of call `{}`", call.name())));
+        }
         let argument = call.arguments.iter().find(|argument| argument.form.sources().iter().any(is_foreign))?;
         Some(foreign(&format!("argument `{}` of task `{}`", argument.parameter, call.name())))
     }

@@ -38,6 +38,7 @@
 //! | a cluster elsewhere | [`Client::connect`], [`Ticket`] |
 //! | to know where a task runs, or tell how far it is | [`TaskContext`] |
 //! | tasks that submit tasks | [`Client::current`] |
+//! | state that lives in a worker and is called | [`#[quiltwork::actor]`](macro@actor), [`Actor`], [`Client::actor`] |
 //! | to pass large arrays without copying them | [`Blob`] |
 //! | one value for many tasks | [`Client::put`], [`Client::scatter`], [`Client::broadcast`] |
 //! | a value that survives the loss of machines | [`Handle::replicate`] |
@@ -78,6 +79,7 @@
 // The macros name this crate by its name, also in here.
 extern crate self as quiltwork;
 
+mod actor;
 mod argument;
 #[doc(hidden)]
 pub mod bindings;
@@ -100,6 +102,9 @@ pub mod train;
 #[path = "private.rs"]
 pub mod __private;
 
+#[doc(hidden)]
+pub use actor::Callee;
+pub use actor::{Actor, ActorType, Actors, Creation};
 pub use argument::{IntoArgument, Portable};
 pub use blob::{Blob, BlobItem};
 pub use blob_reader::{BlobReader, BlobReaders};
@@ -111,7 +116,7 @@ pub use error::{Error, ErrorKind, FailedTask, Problem, Result};
 pub use graph::{Graph, Value};
 pub use init::init;
 pub use local::{LocalCluster, LocalClusterBuilder, WorkerLog};
-pub use quiltwork_macros::{main, pipeline, task};
+pub use quiltwork_macros::{actor, main, pipeline, task};
 pub use quiltwork_types::{
     AttemptId, Chapter, FailureKind, JobId, NamedResource, NodeId, Resources, StoryEntry, TaskFailure, TaskId,
     TaskState, Time, WorkerId, WorkerInfo,

@@ -1,2 +1,2 @@
 //! What most programs need: `use quiltwork::prelude::*;`.
-pub use crate::{Client, Graph, Handle, LocalCluster, TaskCall, TaskContext, Value, as_completed, blocking};
+pub use crate::{Actor, Client, Graph, Handle, LocalCluster, TaskCall, TaskContext, Value, as_completed, blocking};

@@ -1,4 +1,5 @@
 //! What the macros' expansions call; no part of the public interface, free to change with the macros.
+use crate::actor::{ActorType, Creation};
 use crate::argument::{Argument, Portable};
 use crate::call::TaskCall;
 use crate::data::{Given, Pipeline};
@@ -7,14 +8,25 @@ use std::ops::Deref;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
+pub use crate::actor::{Method, Resident, Run, job};
 pub use crate::data::{Givens, PipelineEntry};
 pub use inventory;
 use quiltwork_worker::Argument as Encoded;
-pub use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError, block_on, copied_bytes, sent_bytes};
+pub use quiltwork_worker::{
+    ActorEntry, Arguments, Call, Instance, Output, TaskEntry, TaskError, block_on, copied_bytes, sent_bytes,
+};
 
 /// The call of a task by its path.
 pub fn task_call<T, const N: usize>(path: &'static str, arguments: [(&'static str, Argument); N]) -> TaskCall<T> {
     TaskCall::new(path, arguments)
+}
+
+/// The call of an actor's constructor by its path.
+pub fn creation<T: ActorType, const N: usize>(
+    path: &'static str,
+    arguments: [(&'static str, Argument); N],
+) -> Creation<T> {
+    Creation::new(path, arguments)
 }
 
 /// The pipeline by its path, with what it was given.

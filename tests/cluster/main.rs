@@ -1,6 +1,7 @@
 //! The ring of real processes: clusters that are killed, starved, fed nonsense and nested, on loopback, leaving nothing.
 //!
 //! Workers are this very binary started again, so the harness is ours: `quiltwork::init()` must come first in `main`.
+mod actors;
 mod bad_input;
 mod chaos;
 mod data;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         memory::trials(),
         data::trials(),
         transfer::trials(),
+        actors::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -2,7 +2,8 @@
 use crate::dice::Dice;
 use quiltwork_scheduler::{Event, Outcome};
 use quiltwork_types::{
-    FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, TaskFailure, TaskId, TaskSpec, ValueId, WorkerId,
+    ActorName, ActorOptions, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, TaskFailure, TaskId,
+    TaskRole, TaskSpec, ValueId, WorkerId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) size: u64,
     pub(crate) inline: bool,
     pub(crate) ending: Ending,
+    /// Of what makes an actor: how many of its calls run at a time.
+    pub(crate) max_concurrency: Option<u32>,
 }
 
 /// How a run ends.
@@ -51,6 +54,10 @@ pub(crate) struct Client {
     /// Kept tasks that have ended.
     pub(crate) ended: BTreeSet<TaskId>,
     uploading: Vec<TaskId>,
+    /// What makes actors or stands for some, of all jobs.
+    actors: Vec<TaskId>,
+    /// In which line of its job each call stands.
+    pub(crate) lanes: BTreeMap<TaskId, u32>,
 }
 
 impl Client {
@@ -61,7 +68,8 @@ impl Client {
             0 if self.jobs.len() > 1 => self.closes_a_job(dice),
             1..=6 => vec![Event::CancelRequested { tasks: self.some_of(dice, 2) }],
             7..=30 => self.uploads(dice),
-            31..=60 => self.drops(dice, 6),
+            31..=55 => self.drops(dice, 6),
+            56..=60 => self.refers(dice),
             _ if crowded => self.drops(dice, 40),
             _ => self.submits(dice),
         }
@@ -141,11 +149,12 @@ impl Client {
         let mut within_reach: Vec<TaskId> = self.kept.iter().copied().filter(|task| task.job == job).collect();
         for _ in 0..=dice.below(14) {
             let mut spec = self.task(dice, job, &within_reach);
-            spec.kept = dice.chance(40);
+            let is_actor = self.plays_with_actors(dice, &mut spec, &within_reach);
+            spec.kept = dice.chance(if is_actor { 80 } else { 40 });
             if spec.kept {
                 self.kept.insert(spec.id);
             }
-            if dice.chance(5) {
+            if spec.role == TaskRole::Plain && dice.chance(5) {
                 spec.function = None;
                 spec.inputs = Box::default();
                 self.uploading.push(spec.id);
@@ -157,6 +166,54 @@ impl Client {
             tasks.push(spec);
         }
         vec![Event::TasksSubmitted { tasks }]
+    }
+
+    /// Makes some tasks actors and some of them calls of an actor within reach; whether it became an actor.
+    fn plays_with_actors(&mut self, dice: &mut Dice, spec: &mut TaskSpec, within_reach: &[TaskId]) -> bool {
+        let plan = self.plans.get_mut(&spec.id).expect("just planned");
+        let known: Vec<_> = self.actors.iter().copied().filter(|actor| within_reach.contains(actor)).collect();
+        match dice.below(100) {
+            0..=9 => {
+                let options = actor_options(dice);
+                plan.max_concurrency = Some(options.max_concurrency);
+                spec.role = TaskRole::Actor(Box::new(options));
+                self.actors.push(spec.id);
+                true
+            }
+            10..=69 => {
+                let Some(actor) = dice.pick(&known) else { return false };
+                let lane = dice.below(3);
+                self.lanes.insert(spec.id, lane);
+                spec.role = TaskRole::Call { actor, lane };
+                spec.resources = Resources::default();
+                spec.inputs = spec.inputs.iter().copied().filter(|_| dice.chance(50)).collect();
+                plan.slots = 0;
+                plan.runs /= 8;
+                // What happens to a worker because of a call is the actor's risk, and everybody's beside it.
+                if matches!(plan.ending, Ending::Poison | Ending::Hog | Ending::AfterChild) {
+                    plan.ending = Ending::Fine;
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Has a task stand for an actor, perhaps of another job, or one that is not there.
+    fn refers(&mut self, dice: &mut Dice) -> Vec<Event> {
+        let (Some(job), Some(actor)) = (dice.pick(&self.jobs), dice.pick(&self.actors)) else { return Vec::new() };
+        let mut spec = self.task(dice, job, &[]);
+        spec.function = None;
+        spec.inputs = Box::default();
+        spec.kept = dice.chance(95);
+        spec.resources = Resources::default();
+        let by_name = dice.chance(30);
+        spec.role = TaskRole::Reference(if by_name { ActorName::Given(name(dice)) } else { ActorName::Task(actor) });
+        if spec.kept {
+            self.kept.insert(spec.id);
+        }
+        self.actors.push(spec.id);
+        vec![Event::TasksSubmitted { tasks: vec![spec] }]
     }
 
     fn task(&mut self, dice: &mut Dice, job: JobId, within_reach: &[TaskId]) -> TaskSpec {
@@ -234,7 +291,23 @@ fn plan(dice: &mut Dice, function: u32, slots: u32) -> Plan {
         _ => Ending::Fine,
     };
     let runs = Duration::from_micros(u64::from(usual / 2 + dice.below(usual)));
-    Plan { slots, runs, size: u64::from(dice.below(5_000_000)), inline: dice.chance(40), ending }
+    let size = if dice.chance(30) { dice.below(5_000) } else { dice.below(5_000_000) };
+    Plan { slots, runs, size: u64::from(size), inline: dice.chance(40), ending, max_concurrency: None }
+}
+
+fn actor_options(dice: &mut Dice) -> ActorOptions {
+    ActorOptions {
+        name: dice.chance(30).then(|| name(dice)),
+        or_existing: dice.chance(60),
+        max_restarts: dice.chance(80).then(|| dice.below(4)),
+        max_pending: dice.chance(20).then(|| dice.below(6)),
+        max_concurrency: 1 + dice.below(3),
+    }
+}
+
+/// One of a few.
+fn name(dice: &mut Dice) -> Box<str> {
+    ["counter", "cache", "model"][dice.below(3) as usize].into()
 }
 
 /// Mostly one slot. What nobody can ever have is asked for now and then.

@@ -2,6 +2,7 @@
 //!
 //! One seed is one history. `QUILTWORK_SIM_SEED=n` runs a single one and prints it; `QUILTWORK_SIM_SEEDS=n` sets how
 //! many are run. A seed that fails belongs into `kept_seeds.txt`.
+mod actors;
 mod client;
 mod dice;
 mod nonsense;

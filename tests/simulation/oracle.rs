@@ -5,7 +5,8 @@
 use crate::worker::EPOCH;
 use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_types::{
-    AttemptId, FailureKind, JobId, LossReason, NodeId, Resources, TaskId, TaskSpec, TaskState, ValueId, WorkerId,
+    AttemptId, FailureKind, JobId, LossReason, NodeId, Resources, TaskId, TaskRole, TaskSpec, TaskState, ValueId,
+    WorkerId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +46,12 @@ pub(crate) struct Oracle {
     written: BTreeMap<TaskId, (u64, NodeId)>,
     /// Nodes of clients that are gone, and who was asked to clear up there.
     to_clear: BTreeMap<JobId, (NodeId, Option<WorkerId>)>,
+    /// The actors that references stand for.
+    meant: BTreeMap<TaskId, TaskId>,
+    /// The calls of each line, in the order of their submission, by job and lane.
+    lines: BTreeMap<(JobId, u32), Vec<TaskId>>,
+    /// How often each actor was made.
+    made: BTreeMap<TaskId, u32>,
     /// Workers that died holding a task since its last result.
     deaths: BTreeMap<TaskId, u32>,
 }
@@ -56,6 +63,8 @@ struct Place {
     lent: bool,
     /// Its task has two deaths behind it and must have the worker for itself.
     alone: bool,
+    /// It is a call, which takes nothing of what others share.
+    is_call: bool,
 }
 
 #[derive(Default)]
@@ -83,6 +92,11 @@ impl Oracle {
         }
         for action in actions {
             self.check(event, action).map_err(|wrong| format!("{action:?}: {wrong}"))?;
+        }
+        for action in actions {
+            if let Action::Dispatch { attempt, actor: Some(actor), .. } = action {
+                self.check_line(attempt.task, *actor, scheduler)?;
+            }
         }
         for (task, attempt) in &self.current {
             let state = scheduler.state(*task);
@@ -167,13 +181,47 @@ impl Oracle {
     }
 
     fn is_upload(&self, task: TaskId) -> bool {
-        self.specs.get(&task).is_some_and(|spec| spec.function.is_none())
+        self.specs.get(&task).is_some_and(|spec| spec.function.is_none() && spec.role == TaskRole::Plain)
+    }
+
+    fn is_actor(&self, task: TaskId) -> bool {
+        self.specs.get(&task).is_some_and(|spec| matches!(spec.role, TaskRole::Actor(_)))
+    }
+
+    fn is_call(&self, task: TaskId) -> bool {
+        self.specs.get(&task).is_some_and(|spec| matches!(spec.role, TaskRole::Call { .. }))
+    }
+
+    /// The actor that is meant where a task is named.
+    fn meaning(&self, task: TaskId) -> TaskId {
+        self.meant.get(&task).copied().unwrap_or(task)
+    }
+
+    /// No call goes before an earlier one of its lane that has yet to go.
+    fn check_line(&self, call: TaskId, actor: TaskId, scheduler: &Scheduler) -> Result<(), String> {
+        let TaskRole::Call { lane, actor: named } = self.specs[&call].role else {
+            return Err(format!("{call} is no call"));
+        };
+        // What was given up before its actor was there has never been said to stand for it.
+        let is_known = self.meant.contains_key(&named) || self.made.contains_key(&named);
+        expect!(!is_known || self.meaning(named) == actor, "{call} calls {named} and not {actor}");
+        let line = self.lines[&(call.job, lane)].iter().take_while(|other| **other != call);
+        let goes_later = |other: &&TaskId| {
+            let TaskRole::Call { actor: named, .. } = self.specs[*other].role else { return false };
+            let waits = matches!(scheduler.state(**other), Some(TaskState::Waiting | TaskState::Queued));
+            // One that has made its value waits for nothing but somebody who keeps that.
+            waits && self.meaning(named) == actor && !self.values.contains_key(*other)
+        };
+        let overtaken: Vec<_> = line.filter(goes_later).collect();
+        expect!(overtaken.is_empty(), "{call} has overtaken {overtaken:?}");
+        Ok(())
     }
 
     /// A worker holds a value that others hold, or one that was to be adopted.
     fn learn_copy(&mut self, task: TaskId, worker: WorkerId) -> Result<(), String> {
+        let is_call = self.is_call(task);
         let held = self.values.entry(task).or_default();
-        if !held.is_available() {
+        if !held.is_available() && !is_call {
             let Some((size, _)) = self.written.get(&task) else {
                 return Err("a copy of a value nobody holds was accepted".into());
             };
@@ -185,10 +233,13 @@ impl Oracle {
 
     /// Who adopts is on the node where the bytes are, and so were all who were asked before; they are gone.
     fn check_adoption(&self, worker: WorkerId, value: ValueId, size: u64, formerly: &[WorkerId]) -> Result<(), String> {
-        let Some((written, node)) = self.written.get(&value.task) else { return Err("nobody has written it".into()) };
-        expect!(*written == size, "it has {written} bytes");
+        let written = self.written.get(&value.task).map(|(size, node)| (*size, Some(node)));
+        // What a call has made cannot be made again either.
+        let made = self.values.get(&value.task).filter(|_| self.is_call(value.task)).map(|held| (held.size, None));
+        let Some((written, node)) = written.or(made) else { return Err("nobody has written it".into()) };
+        expect!(written == size, "it has {written} bytes");
         // The last copy of a value may have been elsewhere than the first.
-        let node = formerly.last().map_or(Some(node), |former| self.nodes.get(former));
+        let node = formerly.last().map_or(node, |former| self.nodes.get(former));
         expect!(self.joined.contains_key(&worker) && self.nodes.get(&worker) == node, "it is not on {node:?}");
         expect!(!self.values.get(&value.task).is_some_and(Held::is_available), "somebody holds it");
         expect!(!self.forgotten.contains(&value.task), "it is forgotten");
@@ -199,6 +250,9 @@ impl Oracle {
 
     fn learn_spec(&mut self, spec: &TaskSpec) {
         if !self.closed.contains(&spec.id.job) && !self.specs.contains_key(&spec.id) {
+            if let TaskRole::Call { lane, .. } = spec.role {
+                self.lines.entry((spec.id.job, lane)).or_default().push(spec.id);
+            }
             self.specs.insert(spec.id, spec.clone());
             if spec.kept {
                 self.kept.insert(spec.id);
@@ -245,7 +299,8 @@ impl Oracle {
                 LossReason::OutOfMemory { attempt, .. } => *attempt == held,
                 _ => true,
             };
-            *self.deaths.entry(task).or_default() += u32::from(is_blamed);
+            let is_call = self.specs.get(&task).is_some_and(|spec| matches!(spec.role, TaskRole::Call { .. }));
+            *self.deaths.entry(task).or_default() += u32::from(is_blamed && !is_call);
         }
         for held in self.values.values_mut() {
             held.workers.remove(&worker);
@@ -267,6 +322,14 @@ impl Oracle {
 
     fn publish(&mut self, worker: WorkerId, task: TaskId, size: u64, inline: bool) -> Result<Option<TaskId>, String> {
         self.deaths.remove(&task);
+        let is_actor = self.is_actor(task);
+        let (size, inline) = if is_actor { (0, false) } else { (size, inline) };
+        if is_actor {
+            let made = self.made.entry(task).or_default();
+            *made += 1;
+            let TaskRole::Actor(options) = &self.specs[&task].role else { unreachable!("it is an actor") };
+            expect!(options.max_restarts.is_none_or(|most| *made <= most + 1), "{task} was made {made} times");
+        }
         let held = self.values.entry(task).or_default();
         expect!(!held.is_available(), "{task} is computed although its value is there");
         let workers = if inline { BTreeSet::new() } else { BTreeSet::from([worker]) };
@@ -276,7 +339,10 @@ impl Oracle {
 
     fn check(&mut self, event: &Event, action: &Action) -> Result<(), String> {
         match action {
-            Action::Dispatch { worker, attempt, inputs } => self.check_dispatch(*worker, *attempt, inputs),
+            Action::Dispatch { worker, attempt, actor, inputs } => {
+                self.check_dispatch(*worker, *attempt, *actor, inputs)
+            }
+            Action::Resolve { task, actor } => self.check_resolve(*task, *actor),
             Action::Recall { worker, attempt } => {
                 let is_current = self.current.get(&attempt.task) == Some(attempt);
                 let place = self.places.get_mut(attempt).filter(|place| place.worker == *worker && is_current);
@@ -322,7 +388,22 @@ impl Oracle {
         }
     }
 
-    fn check_dispatch(&mut self, worker: WorkerId, attempt: AttemptId, inputs: &[InputSource]) -> Result<(), String> {
+    /// A task stands for an actor that lives.
+    fn check_resolve(&mut self, task: TaskId, actor: TaskId) -> Result<(), String> {
+        expect!(self.is_actor(actor) && self.values.get(&actor).is_some_and(Held::is_available), "it does not live");
+        expect!(self.meant.insert(task, actor).is_none(), "it stood for an actor before");
+        let size = 8;
+        self.values.insert(task, Held { size, master: true, workers: BTreeSet::new() });
+        Ok(())
+    }
+
+    fn check_dispatch(
+        &mut self,
+        worker: WorkerId,
+        attempt: AttemptId,
+        actor: Option<TaskId>,
+        inputs: &[InputSource],
+    ) -> Result<(), String> {
         let task = attempt.task;
         let Some(spec) = self.specs.get(&task) else { return Err("nobody submitted it".into()) };
         expect!(!self.forgotten.contains(&task), "its arguments are gone");
@@ -335,6 +416,11 @@ impl Oracle {
             expect!(*input == source.value, "input {input} is said to be {}", source.value);
             self.check_source(source)?;
         }
+        let lives_there = |actor| self.values.get(&actor).is_some_and(|held| held.workers.contains(&worker));
+        expect!(
+            actor.is_some() == self.is_call(task) && actor.is_none_or(lives_there),
+            "its actor does not live there"
+        );
         let place = self.check_place(worker, spec)?;
         self.places.insert(attempt, place);
         self.current.insert(task, attempt);
@@ -344,9 +430,15 @@ impl Oracle {
     /// Nothing is given out twice, and suspects are kept apart.
     fn check_place(&self, worker: WorkerId, spec: &TaskSpec) -> Result<Place, String> {
         let Some(capacity) = self.joined.get(&worker) else { return Err("the worker is not there".into()) };
+        if matches!(spec.role, TaskRole::Call { .. }) {
+            return Ok(Place { worker, slots: 0, recalled: false, lent: false, alone: false, is_call: true });
+        }
         expect!(capacity.could_hold(&spec.resources), "the worker could never hold it");
-        let there = || self.places.iter().filter(move |(_, place)| place.worker == worker);
-        let asked = || there().filter_map(|(attempt, _)| self.specs.get(&attempt.task)).chain([spec]);
+        let there = || self.places.iter().filter(move |(_, place)| place.worker == worker && !place.is_call);
+        let lives_there = |(task, held): &(&TaskId, &Held)| held.workers.contains(&worker) && self.is_actor(**task);
+        let residents = || self.values.iter().filter(lives_there).filter_map(|(task, _)| self.specs.get(task));
+        let asked =
+            || there().filter_map(|(attempt, _)| self.specs.get(&attempt.task)).chain(residents()).chain([spec]);
         let memory: u64 = asked().map(|spec| spec.resources.memory).sum();
         let gpus: u64 = asked().map(|spec| spec.resources.amount("gpu")).sum();
         expect!(memory <= capacity.memory, "{memory} bytes of memory are given out");
@@ -360,7 +452,14 @@ impl Oracle {
         expect!(deaths < 3, "it has killed {deaths} workers");
         expect!(deaths < 2 || beside().next().is_none(), "it has {deaths} deaths behind it and is not alone");
         expect!(deaths < 1 || slots <= capacity.slots, "it has a death behind it and no free slot");
-        Ok(Place { worker, slots: spec.resources.slots, recalled: false, lent: false, alone: deaths >= 2 })
+        Ok(Place {
+            worker,
+            slots: spec.resources.slots,
+            recalled: false,
+            lent: false,
+            alone: deaths >= 2,
+            is_call: false,
+        })
     }
 
     /// A source must name a place where, as far as anybody told the master, the bytes are.

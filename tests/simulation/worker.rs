@@ -1,8 +1,11 @@
 //! A simulated worker process: takes orders, runs attempts in its slots, holds values. It knows nothing of the
 //! scheduler, and every attempt it was given ends with exactly one message.
+use crate::actors::{Actors, Begun};
 use crate::client::{Ending, Plan};
 use quiltwork_scheduler::{Event, InputSource};
-use quiltwork_types::{AttemptId, Epoch, FailureKind, LossReason, NodeId, Resources, TaskFailure, ValueId, WorkerId};
+use quiltwork_types::{
+    AttemptId, Epoch, FailureKind, LossReason, NodeId, Resources, TaskFailure, TaskId, ValueId, WorkerId,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ pub(crate) struct SimWorker {
     pub(crate) node: Option<NodeId>,
     /// Values whose bytes it really has.
     pub(crate) held: BTreeSet<ValueId>,
+    pub(crate) actors: Actors,
     /// It has stopped talking, but goes on.
     pub(crate) muted: bool,
     waiting: VecDeque<(AttemptId, Plan, Missing)>,
@@ -45,6 +49,8 @@ pub(crate) enum Step {
     Return,
     /// It has noticed that it was cancelled.
     Stop,
+    /// The inputs of a call are here.
+    Arrive,
 }
 
 /// What a worker does to the world outside.
@@ -53,6 +59,11 @@ pub(crate) enum Effect {
     Later(Duration, AttemptId, Step),
     /// The attempt waits for a child task to end; then `reclaim` must be called.
     SubmitChild(AttemptId),
+    /// A call begins to run in the actor that was made by an attempt.
+    Begin {
+        maker: AttemptId,
+        call: AttemptId,
+    },
     /// The process is gone, or says that it is about to be.
     Crash(LossReason),
 }
@@ -60,13 +71,66 @@ pub(crate) enum Effect {
 impl SimWorker {
     pub(crate) fn new(id: WorkerId, capacity: Resources, node: Option<NodeId>) -> Self {
         let (waiting, running) = (VecDeque::new(), BTreeMap::new());
-        Self { id, capacity, node, held: BTreeSet::new(), muted: false, waiting, running, starts: 0 }
+        Self {
+            id,
+            capacity,
+            node,
+            held: BTreeSet::new(),
+            actors: Actors::default(),
+            muted: false,
+            waiting,
+            running,
+            starts: 0,
+        }
     }
 
     /// An attempt whose inputs are all here, or that finds out while it runs that some cannot be read.
     pub(crate) fn dispatched(&mut self, attempt: AttemptId, plan: Plan, missing: Missing, effects: &mut Vec<Effect>) {
         self.waiting.push_back((attempt, plan, missing));
         self.start_what_fits(effects);
+    }
+
+    /// A call of an actor; its inputs come after a while, if some have to be fetched.
+    pub(crate) fn called(
+        &mut self,
+        actor: TaskId,
+        call: AttemptId,
+        plan: Plan,
+        fetch: Option<Duration>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.actors.expect(actor, call, plan) {
+            return self.refuses(call, vec![(ValueId::of(actor), self.id)], effects);
+        }
+        match fetch {
+            Some(delay) => effects.push(Effect::Later(delay, call, Step::Arrive)),
+            None => self.receives(call, effects),
+        }
+    }
+
+    /// The inputs of a call are here.
+    fn receives(&mut self, call: AttemptId, effects: &mut Vec<Effect>) {
+        match self.actors.arrive(call) {
+            Some(Ok(actor)) => self.start_calls(actor, effects),
+            Some(Err(gone)) => self.refuses(call, vec![(ValueId::of(gone), self.id)], effects),
+            None => {}
+        }
+    }
+
+    fn start_calls(&mut self, actor: TaskId, effects: &mut Vec<Effect>) {
+        for Begun { maker, call, plan } in self.actors.start(actor) {
+            self.starts += 1;
+            self.running.insert(call, Running { plan, start: self.starts, lent: false, missing: Vec::new() });
+            effects.push(Effect::Begin { maker, call });
+            effects.push(Effect::Send(Event::AttemptStarted { worker: self.id, attempt: call }));
+            effects.push(Effect::Later(plan.runs, call, Step::Return));
+        }
+    }
+
+    /// Nobody needs an actor any more, or the one that an attempt has made.
+    pub(crate) fn ends_actor(&mut self, actor: TaskId, maker: Option<AttemptId>, effects: &mut Vec<Effect>) {
+        let (waiting, _) = self.actors.remove_actor(actor, maker);
+        waiting.into_iter().for_each(|call| self.fail(call, FailureKind::Cancelled, effects));
     }
 
     /// An attempt whose inputs were not where they were said to be.
@@ -84,13 +148,17 @@ impl SimWorker {
 
     pub(crate) fn cancelled(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
         self.recalled(attempt, effects);
+        if self.actors.remove(attempt) {
+            self.fail(attempt, FailureKind::Cancelled, effects);
+        }
         if self.running.contains_key(&attempt) {
             effects.push(Effect::Later(Duration::from_millis(1), attempt, Step::Stop));
         }
     }
 
-    pub(crate) fn superseded(&mut self, attempt: AttemptId) {
+    pub(crate) fn superseded(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
         self.held.remove(&ValueId::of(attempt.task));
+        self.ends_actor(attempt.task, Some(attempt), effects);
     }
 
     /// Where it finds an input: here, at the master, or at another worker that must be asked.
@@ -99,8 +167,13 @@ impl SimWorker {
     }
 
     pub(crate) fn step(&mut self, attempt: AttemptId, step: Step, effects: &mut Vec<Effect>) {
+        if step == Step::Arrive {
+            return self.receives(attempt, effects);
+        }
         let Some(running) = self.running.get_mut(&attempt) else { return };
+        let actor = self.actors.end(attempt);
         match step {
+            Step::Arrive => {}
             Step::Lend => {
                 running.lent = true;
                 effects.push(Effect::Send(Event::SlotLent { worker: self.id, attempt }));
@@ -111,6 +184,9 @@ impl SimWorker {
                 self.running.remove(&attempt);
                 self.fail(attempt, FailureKind::Cancelled, effects);
             }
+        }
+        if let Some(actor) = actor {
+            self.start_calls(actor, effects);
         }
         self.start_what_fits(effects);
     }
@@ -162,6 +238,12 @@ impl SimWorker {
             Ending::Broken => self.fail(attempt, FailureKind::BadArgument, effects),
             Ending::Flaky { failures } if attempt.number <= failures => {
                 self.fail(attempt, FailureKind::Panicked, effects);
+            }
+            Ending::Flaky { .. } | Ending::Fine | Ending::AfterChild if let Some(limit) = plan.max_concurrency => {
+                self.actors.make(attempt, limit);
+                let (worker, ran) = (self.id, plan.runs);
+                let finished = Event::AttemptFinished { worker, attempt, epoch: EPOCH, size: 0, inline: false, ran };
+                effects.push(Effect::Send(finished));
             }
             Ending::Flaky { .. } | Ending::Fine | Ending::AfterChild => {
                 if !plan.inline {

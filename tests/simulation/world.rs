@@ -7,7 +7,9 @@ use crate::oracle::Oracle;
 use crate::worker::{EPOCH, Effect, SimWorker, Step};
 use faults::node_of;
 use quiltwork_scheduler::{Action, Config, Event, InputSource, Outcome, Scheduler};
-use quiltwork_types::{AttemptId, FailureKind, LossReason, NodeId, TaskFailure, TaskId, Time, ValueId, WorkerId};
+use quiltwork_types::{
+    AttemptId, FailureKind, JobId, LossReason, NodeId, TaskFailure, TaskId, Time, ValueId, WorkerId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -59,6 +61,10 @@ pub(crate) struct World {
     events: usize,
     /// Faults still happen and the client still acts.
     troubled: bool,
+    /// Of each actor that was made by an attempt, the last call that began of each lane.
+    begun: BTreeMap<(AttemptId, JobId, u32), TaskId>,
+    /// What went wrong where nothing could be returned.
+    wrong: Option<String>,
     /// Once it is quiet, every worker is short of memory and stays so.
     stays_pressed: bool,
 }
@@ -88,6 +94,8 @@ impl World {
             happenings: 0,
             events: 0,
             troubled: true,
+            begun: BTreeMap::new(),
+            wrong: None,
             stays_pressed,
             dice,
         };
@@ -161,6 +169,10 @@ impl World {
         if self.scheduler.task_count() > 0 {
             return Err("records are left although all jobs are closed".into());
         }
+        let crowded: Vec<_> = self.workers.values().filter(|worker| !worker.actors.is_empty()).map(|w| w.id).collect();
+        if !crowded.is_empty() {
+            return Err(format!("actors still live at {crowded:?}"));
+        }
         let is_visited = |node: &NodeId| self.workers.values().any(|worker| worker.node == Some(*node));
         let written = self.written.iter().filter(|(_, node)| is_visited(node));
         let written: Vec<_> = written.map(|(value, _)| value.task).collect();
@@ -212,7 +224,7 @@ impl World {
             Happening::Fault if self.troubled => self.let_fault_happen()?,
             Happening::ClientActs | Happening::Fault => {}
         }
-        Ok(())
+        self.wrong.take().map_or(Ok(()), Err)
     }
 
     /// The one way into the scheduler: everything is verified after every event.
@@ -259,7 +271,7 @@ impl World {
                 workers.clone().into_iter().for_each(|worker| self.send_order(worker, action.clone()));
             }
             Action::End { task, outcome } => self.tell_client(task, &outcome),
-            Action::Publish { .. } | Action::FreeAtMaster { .. } | Action::Forget { .. } => {}
+            Action::Publish { .. } | Action::Resolve { .. } | Action::FreeAtMaster { .. } | Action::Forget { .. } => {}
         }
     }
 
@@ -281,12 +293,15 @@ impl World {
 
     fn deliver(&mut self, id: WorkerId, order: Action) {
         match order {
-            Action::Dispatch { attempt, inputs, .. } => self.deliver_dispatch(id, attempt, &inputs),
+            Action::Dispatch { attempt, actor, inputs, .. } => self.deliver_dispatch(id, attempt, actor, &inputs),
             Action::Recall { attempt, .. } => self.let_worker(id, |worker, effects| worker.recalled(attempt, effects)),
             Action::Cancel { attempt, .. } => self.let_worker(id, |worker, effects| worker.cancelled(attempt, effects)),
-            Action::Supersede { attempt, .. } => self.let_worker(id, |worker, _| worker.superseded(attempt)),
-            Action::Free { value, .. } => self.let_worker(id, |worker, _| {
+            Action::Supersede { attempt, .. } => {
+                self.let_worker(id, |worker, effects| worker.superseded(attempt, effects));
+            }
+            Action::Free { value, .. } => self.let_worker(id, |worker, effects| {
                 worker.held.remove(&value);
+                worker.ends_actor(value.task, None, effects);
             }),
             Action::Inherit { from, heir, values, .. } => self.deliver_inheritance(id, from, heir, &values),
             Action::Adopt { value, formerly, .. } => self.deliver_adoption(id, value, &formerly),
@@ -345,11 +360,13 @@ impl World {
     }
 
     /// Inputs are fetched from wherever the dispatch says, from processes that really are there.
-    fn deliver_dispatch(&mut self, id: WorkerId, attempt: AttemptId, inputs: &[InputSource]) {
+    fn deliver_dispatch(&mut self, id: WorkerId, attempt: AttemptId, actor: Option<TaskId>, inputs: &[InputSource]) {
         let Some(worker) = self.workers.get(&id) else { return };
         let mut missing = Vec::new();
         let mut copied = Vec::new();
-        for source in inputs.iter().filter(|source| worker.needs_to_fetch(source)) {
+        // Of an actor nobody gets more than its name, which is sent along.
+        let is_actor = |source: &InputSource| self.client.plans[&source.value.task].max_concurrency.is_some();
+        for source in inputs.iter().filter(|source| worker.needs_to_fetch(source) && !is_actor(source)) {
             let holder = self.dice.pick(&source.workers).expect("fetched from workers");
             if self.really_holds(holder, source.value) {
                 copied.push(source.value);
@@ -359,6 +376,8 @@ impl World {
         }
         let keeps = self.dice.chance(50);
         let plan = self.client.plans[&attempt.task];
+        let comes_whole = inputs.iter().all(|source| source.workers.is_empty() && source.size <= 8 * 1024);
+        let fetch = (!comes_whole).then(|| self.dice.between(Duration::ZERO, Duration::from_millis(4)));
         self.let_worker(id, |worker, effects| {
             for value in copied.into_iter().filter(|_| keeps) {
                 worker.held.insert(value);
@@ -366,7 +385,11 @@ impl World {
             }
             // Some only read parts of their inputs, and miss them when they do.
             let reads = attempt.task.index.is_multiple_of(3);
-            if missing.is_empty() || reads {
+            if let Some(actor) = actor
+                && missing.is_empty()
+            {
+                worker.called(actor, attempt, plan, fetch, effects);
+            } else if actor.is_none() && (missing.is_empty() || reads) {
                 worker.dispatched(attempt, plan, missing, effects);
             } else {
                 worker.refuses(attempt, missing, effects);
@@ -394,8 +417,21 @@ impl World {
                         self.client_says(event);
                     }
                 }
+                Effect::Begin { maker, call } => self.note_begun(maker, call),
                 Effect::Crash(reason) => self.crash(id, reason),
             }
+        }
+    }
+
+    /// Where nobody lies, the calls of a lane begin in the order of their submission, but those that are made again.
+    fn note_begun(&mut self, maker: AttemptId, call: AttemptId) {
+        let lane = self.client.lanes[&call.task];
+        if call.number > 1 || !self.oracle.only_poison_kills {
+            return;
+        }
+        let before = self.begun.insert((maker, call.task.job, lane), call.task);
+        if let Some(before) = before.filter(|before| *before > call.task) {
+            self.wrong = Some(format!("{call} began after {before}, which was submitted later in its lane"));
         }
     }
 

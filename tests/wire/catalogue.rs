@@ -3,13 +3,13 @@ use crate::exemplars;
 use crate::specimen::Specimen;
 use quiltwork_protocol::client_to_master::{Argument, Question};
 use quiltwork_protocol::master_to_client::{Answer, End};
-use quiltwork_protocol::master_to_worker::{Input, Place};
+use quiltwork_protocol::master_to_worker::{Duty, Input, Place};
 use quiltwork_protocol::worker_to_master::{AttemptOutcome, Made};
 use quiltwork_protocol::{
     Asker, BulkReply, BulkRequest, ClientToMaster, HelloReply, Holder, MasterToClient, MasterToWorker, Parcel, Purpose,
     RefusalKind, WorkerToMaster, You,
 };
-use quiltwork_types::{Chapter, Encoding, FailureKind, TaskState};
+use quiltwork_types::{ActorName, Chapter, Encoding, FailureKind, TaskRole, TaskState};
 
 /// An enum whose variants are known by name.
 pub(crate) trait Listed: Sized {
@@ -34,7 +34,7 @@ macro_rules! list {
 }
 
 list! {
-    ClientToMaster { DefineFunction, Submit, Put, UploadFailed, Cancel, Release, ReportMissing, Ask }
+    ClientToMaster { DefineFunction, Submit, Put, Refer, UploadFailed, Cancel, Release, ReportMissing, Ask }
     MasterToClient { Ended, WorkersLost, Progress, Answer }
     MasterToWorker {
         DefineFunction, Dispatch, Recall, Cancel, Superseded, Free, Inherit, Adopt, ClearAway, WorkersLost, Shutdown,
@@ -59,14 +59,17 @@ list! {
     AttemptOutcome { Finished, Failed }
     Made { Inline, Stored }
     Holder { Master, Worker }
-    Encoding { Bincode, Raw, Pickle }
+    Encoding { Bincode, Raw, Pickle, Actor }
+    TaskRole { Plain, Actor, Call, Reference }
+    ActorName { Task, Given }
+    Duty { Task, Actor, Call }
     TaskState { Waiting, Queued, Assigned, Running, Finished, Failed, Cancelled, Lost }
     Chapter {
         Submitted, Queued, Assigned, Started, Returned, Finished, Retrying, Failed, WorkerLost, ValueLost, Cancelled,
     }
     FailureKind {
         Error, Panicked, UnknownTask, BadArgument, ResultTooLarge, StoreFull, Cancelled, Poisoned, ValueLost,
-        NoSuchResources, Refused, OutOfMemory,
+        NoSuchResources, Refused, OutOfMemory, ActorLost, ActorDied, ActorFull,
     }
 }
 
@@ -101,6 +104,9 @@ fn parts() -> Vec<Specimen> {
     all.extend(whole(exemplars::holders(), Specimen::head));
     all.extend(whole(exemplars::askers(), Specimen::head));
     all.extend(whole(exemplars::encodings(), Specimen::head));
+    all.extend(whole(exemplars::task_roles(), Specimen::head));
+    all.extend(whole(exemplars::actor_names(), Specimen::head));
+    all.extend(whole(exemplars::duties(), Specimen::head));
     all.extend(whole(exemplars::task_states(), Specimen::head));
     all.extend(whole(exemplars::chapters(), Specimen::head));
     all.extend(whole(exemplars::failure_kinds(), Specimen::head));

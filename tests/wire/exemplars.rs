@@ -2,15 +2,16 @@
 use bytes::Bytes;
 use quiltwork_protocol::client_to_master::{Argument, Question, SubmittedTask, TaskOptions};
 use quiltwork_protocol::master_to_client::{Answer, End, TaskEnd};
-use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Orphan, Place};
+use quiltwork_protocol::master_to_worker::{Assignment, Duty, Input, InputValue, Orphan, Place};
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{
     Asker, BulkReply, BulkRequest, ByteRange, ClientToMaster, Hello, HelloReply, Holder, MasterToClient,
     MasterToWorker, Parcel, Purpose, RefusalKind, VersionRange, Welcome, WorkerToMaster, You,
 };
 use quiltwork_types::{
-    AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, StoryEntry,
-    TaskFailure, TaskId, TaskState, Time, TypeHash, ValueId, WorkerId, WorkerInfo,
+    ActorName, ActorOptions, AttemptId, Chapter, Encoding, Epoch, FailureKind, FunctionId, JobId, NamedResource,
+    NodeId, Resources, StoryEntry, TaskFailure, TaskId, TaskRole, TaskState, Time, TypeHash, ValueId, WorkerId,
+    WorkerInfo,
 };
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -117,6 +118,7 @@ pub(crate) fn client_to_master() -> Vec<Parcel<ClientToMaster>> {
         ClientToMaster::DefineFunction { function: FunctionId(6), name: "count_words".to_owned() }.into(),
         submit(),
         ClientToMaster::Put { task: task(11), size: 70_000, encoding: Encoding::Raw, written: true }.into(),
+        ClientToMaster::Refer { task: task(12), actor: ActorName::Task(task(1)) }.into(),
         ClientToMaster::UploadFailed { task: task(12), why: "it broke off".to_owned() }.into(),
         ClientToMaster::Cancel { tasks: vec![task(1), task(2)] }.into(),
         ClientToMaster::Release { tasks: vec![task(300)] }.into(),
@@ -133,6 +135,7 @@ fn submit() -> Parcel<ClientToMaster> {
         kept: true,
         name: Some("first".into()),
         partition: Some(12),
+        role: TaskRole::Call { actor: task(5), lane: 4 },
     };
     let full = SubmittedTask { task: task(1), function: FunctionId(6), arguments: arguments(), options };
     let plain = SubmittedTask {
@@ -184,6 +187,7 @@ pub(crate) fn answers() -> Vec<Answer> {
         capacity: resources(),
         assigned: 6,
         running: 2,
+        actors: 7,
         held_bytes: 123_456,
         pressed: true,
     };
@@ -220,6 +224,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 3,
         name: Some("first".into()),
         partition: Some(12),
+        duty: Duty::Call { actor: task(5) },
     };
     let plain = Assignment {
         attempt: attempt(2, 1),
@@ -228,6 +233,7 @@ fn dispatch() -> Parcel<MasterToWorker> {
         slots: 1,
         name: None,
         partition: None,
+        duty: Duty::Task,
     };
     Parcel::new(MasterToWorker::Dispatch { assignments: vec![full, plain] }, payloads(["literal", "inline"]))
 }
@@ -285,7 +291,31 @@ pub(crate) fn holders() -> Vec<Holder> {
 }
 
 pub(crate) fn encodings() -> Vec<Encoding> {
-    vec![typed(), Encoding::Raw, Encoding::Pickle]
+    vec![typed(), Encoding::Raw, Encoding::Pickle, Encoding::Actor]
+}
+
+pub(crate) fn task_roles() -> Vec<TaskRole> {
+    let options = ActorOptions {
+        name: Some("counter".into()),
+        or_existing: true,
+        max_restarts: Some(2),
+        max_pending: Some(1000),
+        max_concurrency: 8,
+    };
+    vec![
+        TaskRole::Plain,
+        TaskRole::Actor(Box::new(options)),
+        TaskRole::Call { actor: task(5), lane: 4 },
+        TaskRole::Reference(ActorName::Task(task(6))),
+    ]
+}
+
+pub(crate) fn actor_names() -> Vec<ActorName> {
+    vec![ActorName::Task(task(6)), ActorName::Given("counter".into())]
+}
+
+pub(crate) fn duties() -> Vec<Duty> {
+    vec![Duty::Task, Duty::Actor { max_concurrency: 8 }, Duty::Call { actor: task(5) }]
 }
 
 pub(crate) fn task_states() -> Vec<TaskState> {
@@ -332,5 +362,8 @@ pub(crate) fn failure_kinds() -> Vec<FailureKind> {
         FailureKind::NoSuchResources,
         FailureKind::Refused,
         FailureKind::OutOfMemory,
+        FailureKind::ActorLost,
+        FailureKind::ActorDied,
+        FailureKind::ActorFull,
     ]
 }

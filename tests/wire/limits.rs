@@ -2,7 +2,7 @@
 use bytes::{Bytes, BytesMut};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use quiltwork_protocol::codec::{self, HEAD_LIMIT};
-use quiltwork_protocol::master_to_worker::{Assignment, Input};
+use quiltwork_protocol::master_to_worker::{Assignment, Duty, Input};
 use quiltwork_protocol::{
     ClientToMaster, MasterToWorker, PARCEL_LIMIT, PAYLOADS_LIMIT, Parcel, ParcelError, decode_parcels, encode_parcel,
 };
@@ -49,6 +49,7 @@ fn dispatch(payloads: usize) -> MasterToWorker {
         slots: 1,
         name: None,
         partition: None,
+        duty: Duty::Task,
     };
     MasterToWorker::Dispatch { assignments: vec![assignment] }
 }

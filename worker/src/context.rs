@@ -3,8 +3,9 @@ use crate::desk::Desk;
 use quiltwork_types::{AttemptId, WorkerId};
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::task::Waker;
 
 thread_local! {
     static CURRENT: RefCell<Option<TaskContext>> = const { RefCell::new(None) };
@@ -22,11 +23,69 @@ pub(crate) struct Attempt {
     pub(crate) worker: WorkerId,
     pub(crate) name: Box<str>,
     pub(crate) partition: Option<u32>,
-    pub(crate) cancelled: AtomicBool,
+    /// Its own submissions to actors stand in line under this number.
+    pub(crate) lane: u32,
+    cancelled: AtomicBool,
+    /// Woken when it is cancelled.
+    listener: Mutex<Option<Waker>>,
     /// Where its thread waits for its slots to come back; used with the desk's lock only.
     pub(crate) resumed: Condvar,
     /// The desk may be gone while a thread of the user's still holds a context.
     pub(crate) desk: Weak<Desk>,
+}
+
+impl Attempt {
+    /// An attempt that has just come to this worker.
+    pub(crate) fn new(
+        id: AttemptId,
+        worker: WorkerId,
+        name: Box<str>,
+        partition: Option<u32>,
+        desk: Weak<Desk>,
+    ) -> Self {
+        Self {
+            id,
+            worker,
+            name,
+            partition,
+            lane: next_lane(),
+            cancelled: AtomicBool::new(false),
+            listener: Mutex::default(),
+            resumed: Condvar::new(),
+            desk,
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Tells it that nobody wants its result any more.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        if let Some(waker) = self.listener().take() {
+            waker.wake();
+        }
+    }
+
+    /// Has the waker woken when it is cancelled.
+    pub(crate) fn listen(&self, waker: &Waker) {
+        let mut listener = self.listener();
+        if listener.as_ref().is_none_or(|known| !known.will_wake(waker)) {
+            *listener = Some(waker.clone());
+        }
+    }
+
+    /// Poison means nothing here: no change is made in more than one step.
+    fn listener(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A number no other attempt of this process has, but after four billion of them.
+fn next_lane() -> u32 {
+    static LANES: AtomicU32 = AtomicU32::new(1);
+    LANES.fetch_add(1, Ordering::Relaxed)
 }
 
 impl TaskContext {
@@ -71,7 +130,14 @@ impl TaskContext {
     /// does not matter.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.attempt.cancelled.load(Ordering::Relaxed)
+        self.attempt.is_cancelled()
+    }
+
+    /// A number that only this attempt has in its process: what it asks of actors stands in a line of its own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn lane(&self) -> u32 {
+        self.attempt.lane
     }
 
     /// Tells whoever waits for the task how far it is, in a unit of its own. Of many reports only the latest travels.
@@ -89,7 +155,8 @@ impl fmt::Debug for Attempt {
 }
 
 /// While it lives, this thread runs the attempt.
-pub(crate) struct Entered(());
+#[derive(Debug)]
+pub struct Entered(());
 
 /// Makes this thread one that runs `attempt`.
 pub(crate) fn enter(attempt: Arc<Attempt>) -> Entered {

@@ -2,6 +2,8 @@
 //!
 //! A slot thread that ends an attempt takes the next one itself, so a full worker goes on without waking the session;
 //! the session is woken once for all that was reported since it last looked. User code never runs under the lock.
+mod calls;
+
 use crate::arguments::Arguments;
 use crate::context::Attempt;
 use crate::executor::{Ending, Job, RunEnd, Workshop};
@@ -10,10 +12,12 @@ use crate::inputs::{Away, Inputs};
 use crate::reports::Reports;
 use crate::slots::{Command, Effect, Phase, SlotMachine};
 use crate::threads;
+use calls::{Actors, Arriving};
+use quiltwork_protocol::master_to_worker::Duty;
 use quiltwork_protocol::{Parcel, WorkerToMaster};
 use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -27,6 +31,7 @@ pub(crate) struct Order {
     pub(crate) name: Box<str>,
     pub(crate) slots: u32,
     pub(crate) partition: Option<u32>,
+    pub(crate) duty: Duty,
     pub(crate) inputs: Inputs,
 }
 
@@ -36,6 +41,9 @@ pub(crate) struct Desk {
     epoch: Epoch,
     slots: usize,
     workshop: Workshop,
+    actors: Actors,
+    /// Attempts started so far.
+    starts: Arc<AtomicU64>,
     state: Mutex<State>,
     /// Wakes a slot thread: there may be a job, or the desk is closed.
     job_handed_in: Condvar,
@@ -51,15 +59,17 @@ struct State {
     machine: SlotMachine,
     /// One for each attempt the machine has.
     works: HashMap<AttemptId, Work>,
+    arriving: HashMap<AttemptId, Arriving>,
     /// Started by the machine, not picked up by a thread yet.
     jobs: VecDeque<Job>,
+    /// The same for those that make actors, each with how many calls may run at a time.
+    births: Vec<(Job, u32)>,
     /// Jobs no thread has been woken for.
     unannounced: usize,
     /// Threads that look for a job, sleep or have just been made.
     idle: usize,
     threads: usize,
-    /// Attempts started so far.
-    starts: u64,
+    starts: Arc<AtomicU64>,
     fetches: Vec<(AttemptId, Away)>,
     reports: Reports,
     /// Whether the session has been woken and has not looked yet.
@@ -73,6 +83,8 @@ struct State {
 struct Work {
     attempt: Arc<Attempt>,
     function: Arc<str>,
+    /// Of an attempt that makes an actor: how many of its calls may run at a time.
+    max_concurrency: Option<u32>,
     arguments: Option<Arguments>,
     away: Option<Away>,
     fetch: Option<AbortOnDrop>,
@@ -97,12 +109,15 @@ impl Desk {
     /// # Errors
     /// If the system does not give that many threads.
     pub(crate) fn open(worker: WorkerId, epoch: Epoch, slots: u32, workshop: Workshop) -> std::io::Result<Arc<Self>> {
+        let starts = Arc::<AtomicU64>::default();
         let desk = Arc::new_cyclic(|this| Self {
             worker,
             epoch,
             slots: slots as usize,
             workshop,
-            state: Mutex::new(State::new(slots)),
+            actors: Actors::default(),
+            state: Mutex::new(State::new(slots, Arc::clone(&starts))),
+            starts,
             job_handed_in: Condvar::new(),
             thread_ended: Condvar::new(),
             reported: Notify::new(),
@@ -122,8 +137,25 @@ impl Desk {
 
     /// Takes attempts in; answers with those whose inputs must be fetched first.
     pub(crate) fn assign(&self, orders: impl IntoIterator<Item = Order>) -> Vec<(AttemptId, Away)> {
+        let mut fetches = Vec::new();
+        let mut orders = orders.into_iter().peekable();
+        while let Some(order) = orders.next() {
+            if let duty @ Duty::Call { actor } = order.duty {
+                let mut calls = vec![order];
+                calls.extend(std::iter::from_fn(|| orders.next_if(|next| next.duty == duty)));
+                fetches.extend(self.assign_calls(actor, calls));
+            } else {
+                let is_of_slots = |next: &Order| !matches!(next.duty, Duty::Call { .. });
+                let more = std::iter::from_fn(|| orders.next_if(is_of_slots));
+                fetches.append(&mut self.assign_to_slots(std::iter::once(order).chain(more)));
+            }
+        }
+        fetches
+    }
+
+    fn assign_to_slots(&self, orders: impl Iterator<Item = Order>) -> Vec<(AttemptId, Away)> {
         let mut state = self.lock();
-        for Order { attempt: id, function, name, slots, partition, inputs } in orders {
+        for Order { attempt: id, function, name, slots, partition, duty, inputs } in orders {
             if state.works.contains_key(&id) {
                 continue;
             }
@@ -132,17 +164,13 @@ impl Desk {
                 Inputs::Away(away) => (None, Some(away)),
             };
             let ready = arguments.is_some();
-            let attempt = Arc::new(Attempt {
-                id,
-                worker: self.worker,
-                name,
-                partition,
-                cancelled: AtomicBool::new(false),
-                resumed: Condvar::new(),
-                desk: Weak::clone(&self.this),
-            });
+            let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, Weak::clone(&self.this)));
+            let max_concurrency = match duty {
+                Duty::Actor { max_concurrency } => Some(max_concurrency),
+                Duty::Task | Duty::Call { .. } => None,
+            };
             let (fetch, missing, end, start) = (None, Vec::new(), None, 0);
-            let work = Work { attempt, function, arguments, away, fetch, missing, end, start };
+            let work = Work { attempt, function, max_concurrency, arguments, away, fetch, missing, end, start };
             state.works.insert(id, work);
             state.apply(Command::Assigned { attempt: id, slots, ready });
         }
@@ -152,6 +180,7 @@ impl Desk {
 
     /// Ties a fetch to its attempt: it is aborted when the attempt goes away.
     pub(crate) fn on_fetch_begun(&self, attempt: AttemptId, fetch: AbortHandle) {
+        let Some(fetch) = self.on_call_fetch_begun(attempt, fetch) else { return };
         if let Some(work) = self.lock().works.get_mut(&attempt) {
             work.fetch = Some(AbortOnDrop(fetch));
         }
@@ -160,6 +189,10 @@ impl Desk {
     /// The fetch of an attempt is over, one way or the other.
     pub(crate) fn on_fetch_ended(&self, attempt: AttemptId, fetched: Result<Arguments, Vec<(ValueId, WorkerId)>>) {
         let mut state = self.lock();
+        if let Some(arriving) = state.arriving.remove(&attempt) {
+            drop(state);
+            return self.on_call_fetched(arriving, fetched);
+        }
         let Some(work) = state.works.get_mut(&attempt) else { return };
         let command = match fetched {
             Ok(arguments) => {
@@ -182,7 +215,8 @@ impl Desk {
 
     /// Ends unstarted attempts and tells running ones.
     pub(crate) fn cancel(&self, attempts: &[AttemptId]) {
-        self.command(attempts.iter().map(|attempt| Command::Cancel(*attempt)));
+        let of_slots = attempts.iter().filter(|attempt| !self.cancel_call(**attempt));
+        self.command(of_slots.map(|attempt| Command::Cancel(*attempt)).collect::<Vec<_>>());
         attempts.iter().for_each(|attempt| self.workshop.executor.interrupt(*attempt));
     }
 
@@ -244,19 +278,23 @@ impl Desk {
 
     /// Whether there are attempts, in whatever state.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.lock().works.is_empty()
+        !self.lock().works.is_empty() || self.actors.is_busy()
     }
 
     /// How many attempts have been started so far.
     pub(crate) fn starts(&self) -> u64 {
-        self.lock().starts
+        self.starts.load(Ordering::Relaxed)
     }
 
     /// The attempt that was started last of those that run, among the first `starts` of this worker.
     pub(crate) fn newest(&self, starts: u64) -> Option<Arc<Attempt>> {
-        let state = self.lock();
-        let running = state.works.values().filter(|work| (1..=starts).contains(&work.start));
-        running.max_by_key(|work| work.start).map(|work| Arc::clone(&work.attempt))
+        let of_slots = {
+            let state = self.lock();
+            let running = state.works.values().filter(|work| (1..=starts).contains(&work.start));
+            running.max_by_key(|work| work.start).map(|work| (work.start, Arc::clone(&work.attempt)))
+        };
+        let newest = of_slots.into_iter().chain(self.actors.newest(starts)).max_by_key(|(start, _)| *start);
+        newest.map(|(_, attempt)| attempt)
     }
 
     /// Waits until there is something to report, and takes all of it.
@@ -275,11 +313,13 @@ impl Desk {
     /// Starts nothing more, lets those go on that wait for their slots, and waits for running functions at most that
     /// long: they cannot be stopped.
     pub(crate) fn close(&self, patience: Duration) {
+        self.end_actors();
         let mut state = self.lock();
         state.closed = true;
         state.jobs.clear();
+        state.births.clear();
         for work in state.works.values() {
-            work.attempt.cancelled.store(true, Ordering::Relaxed);
+            work.attempt.cancel();
             work.attempt.resumed.notify_all();
         }
         self.job_handed_in.notify_all();
@@ -348,9 +388,14 @@ impl Desk {
             if let Err(error) = self.start_thread(state) {
                 let job = state.jobs.pop_back().expect("there are more jobs than idle threads");
                 state.unannounced = state.unannounced.min(state.jobs.len());
-                let ending = Ending::failed(&job.attempt, TaskError::NoThread(error));
-                state.work(job.attempt.id).end = Some(RunEnd::Ended(ending));
-                state.apply(Command::RunEnded(job.attempt.id));
+                state.fail_for_want_of_thread(job.attempt.id, error);
+            }
+        }
+        while let Some((job, max_concurrency)) = state.births.pop() {
+            let maker = job.attempt.id;
+            match threads::start_actor(self.this(), job, max_concurrency) {
+                Ok(()) => state.threads += 1,
+                Err(error) => state.fail_for_want_of_thread(maker, error),
             }
         }
         for _ in 0..std::mem::take(&mut state.unannounced) {
@@ -362,11 +407,14 @@ impl Desk {
     }
 
     fn start_thread(&self, state: &mut State) -> std::io::Result<()> {
-        let this = self.this.upgrade().expect("who calls a method holds the desk");
-        threads::start(this)?;
+        threads::start(self.this())?;
         state.threads += 1;
         state.idle += 1;
         Ok(())
+    }
+
+    fn this(&self) -> Arc<Self> {
+        self.this.upgrade().expect("who calls a method holds the desk")
     }
 
     fn wake_session(&self, state: &mut State) {
@@ -383,15 +431,17 @@ impl Desk {
 const LOCK_HOLDS: &str = "nothing panics under the desk's lock";
 
 impl State {
-    fn new(slots: u32) -> Self {
+    fn new(slots: u32, starts: Arc<AtomicU64>) -> Self {
         Self {
             machine: SlotMachine::new(slots),
             works: HashMap::new(),
+            arriving: HashMap::new(),
             jobs: VecDeque::new(),
+            births: Vec::new(),
             unannounced: 0,
             idle: 0,
             threads: 0,
-            starts: 0,
+            starts,
             fetches: Vec::new(),
             reports: Reports::default(),
             flush_due: false,
@@ -406,6 +456,13 @@ impl State {
 
     fn remove(&mut self, attempt: AttemptId) -> Work {
         self.works.remove(&attempt).expect("every attempt of the machine has its work here")
+    }
+
+    /// Ends an attempt that was started and for which there is no thread.
+    fn fail_for_want_of_thread(&mut self, attempt: AttemptId, error: std::io::Error) {
+        let ending = Ending::failed(&self.work(attempt).attempt, TaskError::NoThread(error));
+        self.work(attempt).end = Some(RunEnd::Ended(ending));
+        self.apply(Command::RunEnded(attempt));
     }
 
     /// Lets the machine handle a command and carries out what it wants.
@@ -425,14 +482,19 @@ impl State {
                 self.fetches.push((attempt, away));
             }
             Effect::Start(id) => {
-                self.starts += 1;
-                let start = self.starts;
+                let start = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
                 let work = self.work(id);
                 work.start = start;
+                let max_concurrency = work.max_concurrency;
                 let arguments = work.arguments.take().expect("the machine starts what is ready, once");
                 let (attempt, function) = (Arc::clone(&work.attempt), Arc::clone(&work.function));
-                self.jobs.push_back(Job { attempt, function, arguments });
-                self.unannounced += 1;
+                let job = Job { attempt, function, arguments };
+                if let Some(max_concurrency) = max_concurrency {
+                    self.births.push((job, max_concurrency));
+                } else {
+                    self.jobs.push_back(job);
+                    self.unannounced += 1;
+                }
                 self.reports.started(id);
             }
             Effect::Lent(attempt) => self.reports.lent(attempt),
@@ -440,7 +502,7 @@ impl State {
                 self.work(attempt).attempt.resumed.notify_all();
                 self.reports.reclaimed(attempt);
             }
-            Effect::Tell(attempt) => self.work(attempt).attempt.cancelled.store(true, Ordering::Relaxed),
+            Effect::Tell(attempt) => self.work(attempt).attempt.cancel(),
             Effect::Returned(attempt) => {
                 self.remove(attempt);
                 self.reports.returned(attempt);

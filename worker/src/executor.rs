@@ -2,6 +2,7 @@
 use crate::arguments::{Arguments, Output};
 use crate::context::{self, Attempt};
 use crate::failure::TaskError;
+use crate::instance::Instance;
 use crate::panics;
 use crate::registry::Registry;
 use crate::store::{Origin, Stored, ValueStore};
@@ -21,10 +22,18 @@ pub trait Executor: Send + Sync {
     /// If there is no such function, it cannot read its arguments, or it fails.
     fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError>;
 
+    /// Makes an actor by the function of that name, on the thread on which it is going to live.
+    ///
+    /// # Errors
+    /// As for [`execute`](Self::execute); also if this executor has no actors.
+    fn construct(&self, function: &str, _arguments: &mut Arguments) -> Result<Box<dyn Instance>, TaskError> {
+        Err(TaskError::UnknownTask { name: function.to_owned(), similar: Vec::new() })
+    }
+
     /// Nobody wants the result of this attempt any more, which may run on another thread just now. Must not wait for it.
     fn interrupt(&self, _attempt: AttemptId) {}
 
-    /// Calls `work`, which is all that a slot thread ever does: a language that keeps something for each thread can hold
+    /// Calls `work`, which is all that a slot thread, or the thread of an actor, ever does: a language that keeps something for each thread can hold
     /// it around the call.
     fn host(&self, work: &mut (dyn FnMut() + Send)) {
         work();
@@ -63,6 +72,10 @@ pub(crate) struct Registered(pub(crate) &'static Registry);
 impl Executor for Registered {
     fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError> {
         (self.0.find(function)?.run)(arguments).map(Product::Whole)
+    }
+
+    fn construct(&self, function: &str, arguments: &mut Arguments) -> Result<Box<dyn Instance>, TaskError> {
+        (self.0.find_actor(function)?.construct)(arguments)
     }
 }
 
@@ -126,13 +139,41 @@ impl Workshop {
         RunEnd::Ended(kept.unwrap_or_else(|error| Ending::failed(&attempt, error)))
     }
 
+    /// Makes an actor on this thread.
+    ///
+    /// # Errors
+    /// How that ended instead.
+    pub(crate) fn construct(&self, job: Job) -> Result<(Box<dyn Instance>, Ending), Box<RunEnd>> {
+        let Job { attempt, function, mut arguments } = job;
+        let absences = arguments.absences();
+        let started = Instant::now();
+        let made = {
+            let _entered = context::enter(Arc::clone(&attempt));
+            panics::catch(|| self.executor.construct(&function, &mut arguments))
+        };
+        if let Some(missing) = absences.take() {
+            return Err(Box::new(RunEnd::Lacking(missing)));
+        }
+        let ran_nanos = nanos(started.elapsed());
+        let instance = made.map_err(|error| Box::new(RunEnd::Ended(Ending::failed(&attempt, error))))?;
+        let (encoding, made) = (Encoding::Actor, Made::Stored);
+        let outcome = AttemptOutcome::Finished { encoding, size: 0, made, ran_nanos };
+        Ok((instance, Ending { outcome, inline: None }))
+    }
+
+    /// How a call of an actor ended.
+    pub(crate) fn answer(&self, attempt: &Attempt, made: Result<Product, TaskError>, ran: Duration) -> Ending {
+        let kept = made.and_then(|product| self.keep(attempt, product, ran));
+        kept.unwrap_or_else(|error| Ending::failed(attempt, error))
+    }
+
     /// Small results go into the report, larger ones into the store.
     fn keep(&self, attempt: &Attempt, product: Product, ran: Duration) -> Result<Ending, TaskError> {
         let size = product.size();
         if size as u64 > self.value_limit {
             return Err(TaskError::ResultTooLarge { size: size as u64, limit: self.value_limit });
         }
-        let ran_nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
+        let ran_nanos = nanos(ran);
         let (encoding, made, inline) = if size <= INLINE_LIMIT {
             let Output { encoding, bytes } = product.join();
             (encoding, Made::Inline, Some(bytes))
@@ -162,4 +203,8 @@ impl Workshop {
             }
         }
     }
+}
+
+fn nanos(ran: Duration) -> u64 {
+    u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX)
 }

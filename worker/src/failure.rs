@@ -1,5 +1,5 @@
 //! Why an attempt did not make a value, inside the worker, and how that becomes the failure that travels.
-use quiltwork_types::{AttemptId, FailureKind, TaskFailure};
+use quiltwork_types::{AttemptId, FailureKind, TaskFailure, ValueId};
 use std::error::Error;
 use std::fmt::{Display, Formatter, Write};
 use std::path::PathBuf;
@@ -52,6 +52,14 @@ pub enum TaskError {
         /// Registered names that look like it.
         similar: Vec<&'static str>,
     },
+    /// The actor has no method of that name.
+    #[error("a `{actor}` has no method `{method}`")]
+    NoSuchMethod {
+        /// The type of the actor.
+        actor: &'static str,
+        /// What was called.
+        method: String,
+    },
     /// An argument could not be read as what the parameter expects.
     #[error("parameter `{parameter}` (number {number}) expects a {expected}: {reason}")]
     Argument {
@@ -89,9 +97,15 @@ pub enum TaskError {
     /// What was to be adopted is not in the node's area.
     #[error("its bytes are not in the area of its node")]
     NotWritten,
-    /// It was cancelled before it was started.
+    /// It was cancelled before it was started, or gave up because it was cancelled.
     #[error("")]
     Cancelled,
+    /// A call of an actor was let go of without an answer.
+    #[error("its actor has let go of it without an answer")]
+    Unanswered,
+    /// What a call of an actor was reading is gone, and the call cannot be run again.
+    #[error("{0}, which it was reading, is gone from where it was")]
+    InputGone(ValueId),
     /// The worker could not start a thread for it.
     #[error("the worker could not start a thread for it: {0}")]
     NoThread(std::io::Error),
@@ -173,13 +187,14 @@ impl TaskError {
             | Self::Raised { .. }
             | Self::Unencodable(_)
             | Self::StoreBroken(_)
+            | Self::Unanswered
             | Self::NoThread(_) => FailureKind::Error,
             Self::Panicked { .. } => FailureKind::Panicked,
-            Self::UnknownTask { .. } => FailureKind::UnknownTask,
+            Self::UnknownTask { .. } | Self::NoSuchMethod { .. } => FailureKind::UnknownTask,
             Self::Argument { .. } => FailureKind::BadArgument,
             Self::ResultTooLarge { .. } => FailureKind::ResultTooLarge,
             Self::StoreFull { .. } => FailureKind::StoreFull,
-            Self::NotWritten => FailureKind::ValueLost,
+            Self::NotWritten | Self::InputGone(_) => FailureKind::ValueLost,
             Self::Cancelled => FailureKind::Cancelled,
         }
     }
@@ -188,6 +203,7 @@ impl TaskError {
         let hint = match self {
             Self::User { .. } | Self::Raised { .. } | Self::Panicked { .. } | Self::Cancelled => return None,
             Self::UnknownTask { similar, .. } => return Some(unknown_task_hint(similar)),
+            Self::NoSuchMethod { .. } => "the actor that was found by its name may be of another type",
             Self::Argument { .. } => {
                 "its type must read back what it writes (serde's `skip_…`, `flatten`, `tag` and `untagged` break that); \
                  if the worker runs another build of the program, rebuild and restart both"
@@ -206,6 +222,10 @@ impl TaskError {
                 "look at the folders for values: are they mounted, and may this user write to them?"
             }
             Self::NotWritten => "upload the value once more",
+            Self::Unanswered => "look at the actor's log: it may have ended while the call ran",
+            Self::InputGone(_) => {
+                "call once more; a value that is taken whole instead of by a reader is there when the call runs"
+            }
             Self::NoThread(_) => "let fewer tasks wait for other tasks at the same time",
         };
         Some(hint.to_owned())

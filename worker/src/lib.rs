@@ -7,6 +7,8 @@
 //!                       │                                     │
 //!   peers  ◀──bulk──▶ peers, serving ──────▶ store ◀──values──┘
 //! ```
+//! Actors have threads of their own beside the slots, and mailboxes in which their calls wait.
+//!
 //! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries. Beside
 //! them the memory watch looks at what all of it uses.
 
@@ -21,7 +23,9 @@ mod error;
 mod executor;
 mod failure;
 mod inputs;
+mod instance;
 mod lending;
+mod mailbox;
 mod memory;
 mod panics;
 mod peers;
@@ -38,15 +42,16 @@ pub use area::{Area, Upload};
 pub use arguments::{Argument, Arguments, Output};
 pub use block_on::block_on;
 pub use config::{Share, WorkerConfig};
-pub use context::TaskContext;
+pub use context::{Entered, TaskContext};
 pub use copies::{copied_bytes, note_copy, sent_bytes};
 pub use error::WorkerError;
 pub use executor::{Executor, Product};
 pub use failure::{FullPlace, TaskError};
+pub use instance::{Call, Calls, Instance, Reply};
 pub use lending::{Lent, lend};
 pub use memory::own_memory;
 pub use reader::{ValueGone, ValueReader};
-pub use registry::{TaskEntry, registry_hash};
+pub use registry::{ActorEntry, TaskEntry, registry_hash};
 
 use executor::Registered;
 use registry::Registry;

@@ -1,6 +1,7 @@
-//! The tasks this program was built with: collected when it was linked, looked up by name; it runs none.
+//! The tasks and actors this program was built with: collected when it was linked, looked up by name; it runs none.
 use crate::arguments::{Arguments, Output};
 use crate::failure::TaskError;
+use crate::instance::Instance;
 use quiltwork_types::TypeHash;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -16,37 +17,53 @@ pub struct TaskEntry {
     pub run: fn(&mut Arguments) -> Result<Output, TaskError>,
 }
 
-inventory::collect!(TaskEntry);
+/// A kind of actor other processes can ask for by name. Submit it with [`inventory::submit!`].
+#[derive(Debug)]
+pub struct ActorEntry {
+    /// The name of its constructor, unique in the program: module path, type and function.
+    pub name: &'static str,
+    /// The parameters and results of its constructor and methods as written.
+    pub signature: &'static str,
+    /// Reads its arguments and makes one.
+    pub construct: fn(&mut Arguments) -> Result<Box<dyn Instance>, TaskError>,
+}
 
-/// A hash over the names and signatures of all registered tasks, whatever the order in which they were linked;
+inventory::collect!(TaskEntry);
+inventory::collect!(ActorEntry);
+
+/// A hash over the names and signatures of all registered tasks and actors, whatever the order in which they were linked;
 /// 0 if there are none.
 ///
 /// # Panics
-/// If two tasks have the same name.
+/// If two of them have the same name.
 #[must_use]
 pub fn registry_hash() -> u64 {
     Registry::of_program().hash()
 }
 
-/// The registered tasks by name.
+/// The registered tasks and actors by name.
 #[derive(Debug)]
 pub(crate) struct Registry {
     entries: HashMap<&'static str, &'static TaskEntry>,
+    actors: HashMap<&'static str, &'static ActorEntry>,
     hash: u64,
 }
 
 impl Registry {
-    /// The tasks of this program.
+    /// The tasks and actors of this program.
     ///
     /// # Panics
     /// If two of them have the same name.
     pub(crate) fn of_program() -> &'static Self {
         static REGISTRY: OnceLock<Registry> = OnceLock::new();
-        REGISTRY.get_or_init(|| Self::collect(inventory::iter::<TaskEntry>.into_iter()))
+        REGISTRY.get_or_init(|| {
+            Self::collect(inventory::iter::<TaskEntry>.into_iter())
+                .with_actors(inventory::iter::<ActorEntry>.into_iter())
+        })
     }
 
     fn collect(tasks: impl Iterator<Item = &'static TaskEntry>) -> Self {
-        let mut registry = Self { entries: HashMap::new(), hash: 0 };
+        let mut registry = Self { entries: HashMap::new(), actors: HashMap::new(), hash: 0 };
         for task in tasks {
             if let Some(other) = registry.entries.insert(task.name, task) {
                 panic!(
@@ -54,11 +71,28 @@ impl Registry {
                     task.name, other.signature, task.signature
                 );
             }
-            // A sum does not depend on the order of linking.
-            let TypeHash(hash) = TypeHash::of(&format!("{}\n{}", task.name, task.signature));
-            registry.hash = registry.hash.wrapping_add(hash);
+            registry.count(task.name, task.signature);
         }
         registry
+    }
+
+    fn with_actors(mut self, actors: impl Iterator<Item = &'static ActorEntry>) -> Self {
+        for actor in actors {
+            if let Some(other) = self.actors.insert(actor.name, actor) {
+                panic!(
+                    "two actors are registered as `{}`: `{}` and `{}`\n  hint: rename one of them",
+                    actor.name, other.signature, actor.signature
+                );
+            }
+            self.count(actor.name, actor.signature);
+        }
+        self
+    }
+
+    /// A sum does not depend on the order of linking.
+    fn count(&mut self, name: &str, signature: &str) {
+        let TypeHash(hash) = TypeHash::of(&format!("{name}\n{signature}"));
+        self.hash = self.hash.wrapping_add(hash);
     }
 
     /// See [`registry_hash`].
@@ -73,21 +107,36 @@ impl Registry {
     pub(crate) fn find(&self, name: &str) -> Result<&'static TaskEntry, TaskError> {
         match self.entries.get(name) {
             Some(task) => Ok(task),
-            None => Err(TaskError::UnknownTask { name: name.to_owned(), similar: self.similar(name) }),
+            None => Err(unknown(name, self.entries.keys())),
         }
     }
 
-    /// At most three registered names that look like this one, the nearest first.
-    fn similar(&self, name: &str) -> Vec<&'static str> {
-        let function = last_segment(name);
-        let near = |known: &&'static str| {
-            let distance = edit_distance(function, last_segment(known));
-            (distance <= 1 + function.len() / 4).then_some((distance, edit_distance(name, known), *known))
-        };
-        let mut similar: Vec<_> = self.entries.keys().filter_map(near).collect();
-        similar.sort_unstable();
-        similar.into_iter().map(|(_, _, known)| known).take(3).collect()
+    /// The actor whose constructor has that name.
+    ///
+    /// # Errors
+    /// As for [`find`](Self::find).
+    pub(crate) fn find_actor(&self, name: &str) -> Result<&'static ActorEntry, TaskError> {
+        match self.actors.get(name) {
+            Some(actor) => Ok(actor),
+            None => Err(unknown(name, self.actors.keys())),
+        }
     }
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a &'static str>) -> TaskError {
+    TaskError::UnknownTask { name: name.to_owned(), similar: similar(name, known) }
+}
+
+/// At most three of the known names that look like this one, the nearest first.
+fn similar<'a>(name: &str, known: impl Iterator<Item = &'a &'static str>) -> Vec<&'static str> {
+    let function = last_segment(name);
+    let near = |known: &&'static str| {
+        let distance = edit_distance(function, last_segment(known));
+        (distance <= 1 + function.len() / 4).then_some((distance, edit_distance(name, known), *known))
+    };
+    let mut similar: Vec<_> = known.filter_map(near).collect();
+    similar.sort_unstable();
+    similar.into_iter().map(|(_, _, known)| known).take(3).collect()
 }
 
 fn last_segment(name: &str) -> &str {

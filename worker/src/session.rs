@@ -237,11 +237,15 @@ impl Session {
             MasterToWorker::Recall { attempts } => self.desk.recall(&attempts),
             MasterToWorker::Cancel { attempts } => self.desk.cancel(&attempts),
             MasterToWorker::Superseded { attempts } => {
-                attempts.into_iter().for_each(|attempt| self.store.remove_made_by(attempt));
+                for attempt in attempts {
+                    self.store.remove_made_by(attempt);
+                    self.desk.end_actor_made_by(attempt);
+                }
             }
             MasterToWorker::Free { values } => {
                 for value in values {
                     self.store.remove(value);
+                    self.desk.end_actor(value.task);
                     self.serving.forget(value);
                 }
                 self.stirred.notify_one();
@@ -294,13 +298,13 @@ impl Session {
     }
 
     fn order(&self, assignment: Assignment, payloads: &mut impl Iterator<Item = Bytes>) -> Result<Order, WorkerError> {
-        let Assignment { attempt, function, inputs, slots, name, partition } = assignment;
+        let Assignment { attempt, function, inputs, slots, name, partition, duty } = assignment;
         let Some(function) = self.functions.get(&function).map(Arc::clone) else {
             return Err(WorkerError::Protocol(format!("{attempt} is to run {function}, which was not defined")));
         };
         let name = name.unwrap_or_else(|| Box::from(&*function));
         let inputs = Inputs::read(inputs, payloads, &self.way, self.worker);
-        Ok(Order { attempt, function, name, slots, partition, inputs })
+        Ok(Order { attempt, function, name, slots, partition, duty, inputs })
     }
 
     fn fetch(&mut self, attempt: AttemptId, away: Away) {

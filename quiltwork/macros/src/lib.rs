@@ -1,5 +1,7 @@
 //! The attribute macros of Quiltwork: they only rewrite syntax, everything they call is in `quiltwork::__private`.
 
+mod actor;
+mod body;
 mod entry;
 mod pipeline;
 mod plain;
@@ -40,7 +42,52 @@ use quote::quote;
 pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let no_options = "#[quiltwork::task] takes no arguments\n\
         hint: options belong to the call, such as `name(a, b).retries(3)`";
-    expand(arguments, no_options, item, task::expand, |item| item)
+    expand(arguments, no_options, "a function", item, task::expand, |item| item)
+}
+
+/// Makes a type an actor: an object that lives in a worker and is called from anywhere.
+///
+/// The attribute stands above an `impl` block with a function `new`, which may return a `Result` and may be `async`. The
+/// block stays as it is, and the type usable like any other. Added are:
+///
+/// - `Counter::create(a, b)`, which makes the call of `new`, to be given to `Client::actor`: that returns an
+///   `Actor<Counter>`. Its options say whether it is made again when its worker is lost, how it is found by name, and how much
+///   may wait for it or run in it at a time.
+/// - On an `Actor<Counter>` each method with a receiver makes a call: `counter.add(1)` is a `TaskCall` of what `add` returns.
+///   Functions without a receiver, and methods in other `impl` blocks, are not called from elsewhere.
+///
+/// What can be a parameter or a result of a task can be one of a method. A method that returns a path ending in `Result`
+/// fails its call with the `Err`; so does a panic, and the actor goes on with what it is then.
+///
+/// | method | runs |
+/// |---|---|
+/// | `fn (&mut self, …)` | alone |
+/// | `fn (&self, …)` | beside other `&self` calls, up to `max_concurrency`, on threads of their own: the type must be `Send + Sync`. In a type with async methods: on the actor's thread, between them |
+/// | `async fn (&self, …)` | beside others, up to `max_concurrency`: on the actor's thread, wherever the others wait. A call that is cancelled is given up where it waits |
+/// | `async fn (&mut self, …)` | alone |
+///
+/// The object is made, called (but for what the table says) and dropped on one thread, its own, so it need not be `Send`.
+///
+/// ```ignore
+/// struct Counter(u64);
+///
+/// #[quiltwork::actor]
+/// impl Counter {
+///     fn new(start: u64) -> Self {
+///         Self(start)
+///     }
+///
+///     fn add(&mut self, by: u64) -> u64 {
+///         self.0 += by;
+///         self.0
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn actor(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let no_options = "#[quiltwork::actor] takes no arguments\n\
+        hint: options belong to the creation, such as `Counter::create(5).max_restarts(2)`";
+    expand(arguments, no_options, "an `impl` block", item, actor::expand, |item| item)
 }
 
 /// Makes a function a pipeline: it describes steps over partitioned data, which run on a cluster.
@@ -70,7 +117,7 @@ pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn pipeline(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let no_options = "#[quiltwork::pipeline] takes no arguments\n\
         hint: options belong to the run, such as `name(data).progress().run(&client)`";
-    expand(arguments, no_options, item, pipeline::expand, |item| item)
+    expand(arguments, no_options, "a function", item, pipeline::expand, |item| item)
 }
 
 /// Makes `main` the entry of a program that can be its own workers.
@@ -89,21 +136,22 @@ pub fn pipeline(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let no_options = "#[quiltwork::main] takes no arguments\n\
         hint: for another runtime put its attribute below, such as `#[tokio::main]`";
-    expand(arguments, no_options, item, entry::expand, entry::beside_mistake)
+    expand(arguments, no_options, "a function", item, entry::expand, entry::beside_mistake)
 }
 
-/// Runs one macro; a mistake becomes a compile error beside the function, so that nothing else seems wrong.
-fn expand(
+/// Runs one macro; a mistake becomes a compile error beside the item, so that nothing else seems wrong.
+fn expand<T: syn::parse::Parse>(
     arguments: TokenStream,
     no_options: &str,
+    belongs_on: &str,
     item: TokenStream,
-    rewrite: fn(syn::ItemFn) -> syn::Result<proc_macro2::TokenStream>,
+    rewrite: fn(T) -> syn::Result<proc_macro2::TokenStream>,
     beside_mistake: fn(proc_macro2::TokenStream) -> proc_macro2::TokenStream,
 ) -> TokenStream {
     let untouched = proc_macro2::TokenStream::from(item.clone());
     let rewritten = if arguments.is_empty() {
-        syn::parse::<syn::ItemFn>(item)
-            .map_err(|error| syn::Error::new(error.span(), format!("this attribute belongs on a function: {error}")))
+        syn::parse::<T>(item)
+            .map_err(|error| syn::Error::new(error.span(), format!("this attribute belongs on {belongs_on}: {error}")))
             .and_then(rewrite)
     } else {
         Err(syn::Error::new(Span::call_site(), no_options))

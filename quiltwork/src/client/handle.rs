@@ -37,6 +37,11 @@ impl<T> Handle<T> {
         Self { target, makes: PhantomData }
     }
 
+    /// A handle of nothing, which says why.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self::new(Target::failed(Box::new(error)))
+    }
+
     pub(super) const fn target(&self) -> &Target {
         &self.target
     }
@@ -90,6 +95,13 @@ impl<T> Handle<T> {
     /// Whether the value is here, or will never be; asks for it to be brought.
     pub(crate) fn poll_here(&self, waker: &Waker) -> Poll<()> {
         self.target.poll(Goal::Value, waker).map(drop)
+    }
+
+    /// Waits until the task has ended and blocks this thread meanwhile.
+    pub(crate) fn wait_ready(&self) -> Result<()> {
+        self.target.refuse_io_thread()?;
+        park::block_on(self.ready());
+        Ok(())
     }
 
     /// Waits until the task has ended, well or not, without fetching its value.

@@ -34,7 +34,7 @@ use cell::Cell;
 use handle::Target;
 use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::master_to_client::Answer;
-use quiltwork_types::WorkerInfo;
+use quiltwork_types::{ActorName, WorkerInfo};
 use session::Session;
 use std::collections::HashMap;
 use std::fmt;
@@ -208,6 +208,12 @@ impl Client {
         let mut cells = submission::submit(shared, batch, &[0])?;
         let cell = cells.pop().expect("one for each kept call");
         Ok(self.target(cell))
+    }
+
+    /// A reference to an actor; what is wrong is told by the handle.
+    pub(crate) fn refer<T>(&self, actor: ActorName) -> Handle<T> {
+        let cell = submission::refer(self.session.shared(), actor);
+        cell.map_or_else(Handle::failed, |cell| Handle::new(self.target(cell)))
     }
 
     /// One target for each output, in their order; an output that is listed twice is one reference.

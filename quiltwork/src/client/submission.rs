@@ -8,7 +8,8 @@ use crate::error::{Error, Problem, Result};
 use bytes::Bytes;
 use quiltwork_protocol::client_to_master::{Argument, SubmittedTask, TaskOptions};
 use quiltwork_protocol::{ClientToMaster, INLINE_LIMIT, Parcel};
-use quiltwork_types::{Encoding, FunctionId, TaskId, ValueId};
+use quiltwork_types::{ActorName, Encoding, FunctionId, TaskId, TaskRole, ValueId};
+use quiltwork_worker::TaskContext;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
@@ -55,6 +56,9 @@ impl Batch {
         let mut large = Vec::new();
         for call in &calls {
             let mut sources = 0;
+            if let Some(actor) = &call.actor {
+                check_source(actor, shared, in_graph, || format!("the actor of call `{}`", call.name()))?;
+            }
             for argument in &call.arguments {
                 sources += check(call, argument, shared, in_graph)?;
                 if let Form::Literal(encoding, bytes) = &argument.form
@@ -81,24 +85,25 @@ fn check(call: &Call, argument: &NamedArgument, shared: &Arc<Shared>, in_graph: 
         Form::Value(_) | Form::Values(_) | Form::Reference(_) | Form::References(_) => {}
     }
     let sources = argument.form.sources();
-    for source in sources {
-        match source {
-            Source::Handle(reference) if !Arc::ptr_eq(reference.shared(), shared) => {
-                let hint = "use clones of one client, or give the value itself";
-                let message = format!("{} is a handle of another client", what());
-                return Err(Error::Graph(Problem::new(message).with_hint(hint)));
-            }
-            Source::Value(_) if !in_graph => {
-                let hint =
-                    "add the call to the same graph and run it, or submit the other call too and give its handle";
-                let message = format!("{} is a value of a graph, but the call is submitted by itself", what());
-                return Err(Error::Graph(Problem::new(message).with_hint(hint)));
-            }
-            Source::Failed(error) => return Err((**error).clone()),
-            Source::Handle(_) | Source::Value(_) => {}
-        }
-    }
+    sources.iter().try_for_each(|source| check_source(source, shared, in_graph, what))?;
     Ok(sources.len())
+}
+
+fn check_source(source: &Source, shared: &Arc<Shared>, in_graph: bool, what: impl FnOnce() -> String) -> Result<()> {
+    match source {
+        Source::Handle(reference) if !Arc::ptr_eq(reference.shared(), shared) => {
+            let hint = "use clones of one client, or give the value itself; an actor is found by its name";
+            let message = format!("{} is a handle of another client", what());
+            Err(Error::Graph(Problem::new(message).with_hint(hint)))
+        }
+        Source::Value(_) if !in_graph => {
+            let hint = "add the call to the same graph and run it, or submit the other call too and give its handle";
+            let message = format!("{} is a value of a graph, but the call is submitted by itself", what());
+            Err(Error::Graph(Problem::new(message).with_hint(hint)))
+        }
+        Source::Failed(error) => Err((**error).clone()),
+        Source::Handle(_) | Source::Value(_) => Ok(()),
+    }
 }
 
 /// Refuses what the cluster would refuse, before it travels.
@@ -144,6 +149,23 @@ pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result
         shared.release_literals((0..puts).map(|index| task_of(first_put, index)));
     }
     Ok(cells)
+}
+
+/// Has a task of this client stand for an actor; its cell ends when the actor is there.
+pub(super) fn refer(shared: &Arc<Shared>, actor: ActorName) -> Result<Arc<Cell>> {
+    let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+    let task = outgoing.number(shared, 1)?;
+    let name = match &actor {
+        ActorName::Given(name) => Some(name.clone()),
+        ActorName::Task(_) => None,
+    };
+    let cell = Arc::new(Cell::new(task, "actor", name));
+    shared.expect(std::slice::from_ref(&cell))?;
+    if let Err(error) = shared.say(&Parcel::bare(ClientToMaster::Refer { task, actor })) {
+        shared.forget(std::slice::from_ref(&cell));
+        return Err(error);
+    }
+    Ok(cell)
 }
 
 /// Brings a value into the cluster; its cell ends when somebody there holds it.
@@ -200,16 +222,22 @@ struct Parcels<'a> {
     bytes: usize,
     /// Handles among the arguments: released only when their consumers have been named.
     held: Vec<Arc<Reference>>,
+    /// In which line calls of actors stand: every task that submits some has one of its own.
+    lane: u32,
 }
 
 impl<'a> Parcels<'a> {
-    const fn new(shared: &'a Shared, next_put: TaskId, first: TaskId) -> Self {
-        Self { shared, first, next_put, tasks: Vec::new(), payloads: Vec::new(), bytes: 0, held: Vec::new() }
+    fn new(shared: &'a Shared, next_put: TaskId, first: TaskId) -> Self {
+        let lane = TaskContext::current().map_or(0, |task| task.lane());
+        Self { shared, first, next_put, tasks: Vec::new(), payloads: Vec::new(), bytes: 0, held: Vec::new(), lane }
     }
 
     fn add(&mut self, index: u32, function: FunctionId, call: Call) -> Result<()> {
-        let Call { arguments, options, .. } = call;
+        let Call { arguments, mut options, actor, .. } = call;
         self.bytes += TASK_COST + cost_of(&options);
+        if let Some(actor) = actor {
+            options.role = TaskRole::Call { actor: self.value(actor).task, lane: self.lane };
+        }
         let arguments = arguments.into_iter().map(|argument| self.argument(argument.form)).collect();
         self.tasks.push(SubmittedTask { task: task_of(self.first, index), function, arguments, options });
         if self.bytes >= PARCEL_TARGET { self.cut() } else { Ok(()) }

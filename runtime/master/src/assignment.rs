@@ -3,10 +3,10 @@
 use crate::orders::DISPATCH_PAYLOADS;
 use crate::payloads::{Payloads, StoredArgument, TaskRecord, share};
 use bytes::Bytes;
-use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Place};
+use quiltwork_protocol::master_to_worker::{Assignment, Duty, Input, InputValue, Place};
 use quiltwork_protocol::{Holder, INLINE_LIMIT};
 use quiltwork_scheduler::InputSource;
-use quiltwork_types::{AttemptId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, TaskId, ValueId, WorkerId};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -17,10 +17,11 @@ const MANY_INPUTS: usize = 4096;
 /// Holders named for each input otherwise: enough to spread fetches and to survive a loss.
 const HOLDERS: usize = 4;
 
-/// Builds the assignment of `attempt` and the payloads it refers to. `sources` are the places of the task's inputs in
+/// Builds the assignment of `attempt`, a call of `actor` if there is one, and the payloads it refers to. `sources` are the places of the task's inputs in
 /// the order in which its arguments first mention them.
 pub(crate) fn assignment(
     attempt: AttemptId,
+    actor: Option<TaskId>,
     record: &TaskRecord,
     sources: &[InputSource],
     payloads: &Payloads,
@@ -46,6 +47,11 @@ pub(crate) fn assignment(
         slots: record.slots,
         name: label.and_then(|label| label.name.clone()),
         partition: label.and_then(|label| label.partition),
+        duty: match (actor, label.and_then(|label| label.max_concurrency)) {
+            (Some(actor), _) => Duty::Call { actor },
+            (None, Some(max_concurrency)) => Duty::Actor { max_concurrency },
+            (None, None) => Duty::Task,
+        },
     };
     (assignment, builder.out)
 }
@@ -152,7 +158,7 @@ impl<'a> Sources<'a> {
 mod tests {
     use super::*;
     use crate::payloads::StoredValue;
-    use quiltwork_types::{Encoding, FunctionId, JobId, TaskId};
+    use quiltwork_types::{Encoding, FunctionId, JobId};
 
     const JOB: JobId = JobId(1);
 
@@ -226,7 +232,7 @@ mod tests {
             StoredArgument::Values([value(0), value(2), value(0)].into()),
         ]);
         let sources = [source(1, &[3, 77]), source(0, &[]), source(2, &[])];
-        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, way);
+        let (assignment, out) = assignment(ATTEMPT, None, &record, &sources, &payloads, way);
 
         let holders = vec![Holder::Worker { worker: WorkerId(3), address: address(WorkerId(3)) }];
         assert_eq!(assignment.inputs[0].values()[0].place, Place::Stored { size: 1001, holders });
@@ -247,7 +253,7 @@ mod tests {
             StoredArgument::Values((0..count).map(value).collect()),
         ]);
         let sources: Vec<_> = (0..count).map(|index| source(index, &[])).collect();
-        let (assignment, out) = assignment(ATTEMPT, &record, &sources, &payloads, way);
+        let (assignment, out) = assignment(ATTEMPT, None, &record, &sources, &payloads, way);
         assert_eq!(out.len(), DISPATCH_PAYLOADS);
         let stored = assignment.inputs[1].values().iter().filter(|input| input.place != Place::Inline).count();
         assert_eq!(stored, 6);

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use quiltwork_protocol::client_to_master::{Argument, Question};
 use quiltwork_protocol::{ClientToMaster, MasterToClient, Parcel};
 use quiltwork_transport::{Connection, Link, LinkReceiver, LinkSender, PushError};
-use quiltwork_types::{JobId, NodeId, TaskId};
+use quiltwork_types::{JobId, NodeId, TaskId, TaskRole};
 use std::rc::Rc;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
@@ -123,24 +123,29 @@ async fn listen(
     "the master is gone".to_owned()
 }
 
-/// A task the message names that is not of this job. A client may not even ask about those of others.
+/// A task the message names that is not of this job. A client may not even ask about those of others; only an actor may be
+/// one of them, and only where a task of its own is to stand for it.
 fn foreign_task(job: JobId, message: &ClientToMaster) -> Option<TaskId> {
     let foreign = |task: &TaskId| (task.job != job).then_some(*task);
     match message {
         ClientToMaster::Submit { tasks } => tasks.iter().find_map(|task| {
-            foreign(&task.task).or_else(|| {
-                task.arguments.iter().find_map(|argument| match argument {
-                    Argument::Literal(_) => None,
-                    Argument::Value(value) | Argument::Reference(value) => foreign(&value.task),
-                    Argument::Values(values) | Argument::References(values) => {
-                        values.iter().find_map(|value| foreign(&value.task))
-                    }
-                })
-            })
+            let of_role = || match &task.options.role {
+                TaskRole::Call { actor, .. } => foreign(actor),
+                TaskRole::Plain | TaskRole::Actor(_) | TaskRole::Reference(_) => None,
+            };
+            let of_argument = |argument: &Argument| match argument {
+                Argument::Literal(_) => None,
+                Argument::Value(value) | Argument::Reference(value) => foreign(&value.task),
+                Argument::Values(values) | Argument::References(values) => {
+                    values.iter().find_map(|value| foreign(&value.task))
+                }
+            };
+            foreign(&task.task).or_else(of_role).or_else(|| task.arguments.iter().find_map(of_argument))
         }),
         ClientToMaster::Cancel { tasks } | ClientToMaster::Release { tasks } => tasks.iter().find_map(foreign),
         ClientToMaster::ReportMissing { value, .. } => foreign(&value.task),
         ClientToMaster::Put { task, .. }
+        | ClientToMaster::Refer { task, .. }
         | ClientToMaster::UploadFailed { task, .. }
         | ClientToMaster::Ask { about: Question::Story(task) | Question::Holders(task), .. } => foreign(task),
         ClientToMaster::Ask { about: Question::Workers, .. } | ClientToMaster::DefineFunction { .. } => None,

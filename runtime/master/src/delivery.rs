@@ -55,6 +55,7 @@ impl<'a> Teller<'a> {
                 capacity: overview.capacity.without_bindings(),
                 assigned: overview.assigned,
                 running: overview.running,
+                actors: overview.actors,
                 held_bytes: overview.held_bytes,
                 pressed: overview.pressed,
             })

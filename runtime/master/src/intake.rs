@@ -3,13 +3,13 @@
 use crate::functions::{FUNCTIONS_PER_LINK, NAME_LIMIT};
 use crate::master::{Client, Master};
 use crate::payloads::TaskRecord;
-use crate::submission::{admit, refusal, without_function};
+use crate::submission::{admit, reference, refusal, without_function};
 use actix::prelude::*;
 use bytes::Bytes;
 use quiltwork_protocol::client_to_master::SubmittedTask;
 use quiltwork_protocol::{ClientToMaster, Parcel};
 use quiltwork_scheduler::{Event, Outcome};
-use quiltwork_types::{Encoding, FunctionId, JobId, TaskFailure, TaskId, TaskSpec};
+use quiltwork_types::{ActorName, Encoding, FunctionId, JobId, TaskFailure, TaskId, TaskSpec};
 
 /// Why a client is cut off, in words for the client.
 type Misbehaviour = String;
@@ -30,6 +30,7 @@ impl Master {
             ClientToMaster::Put { task, size, encoding, written } => {
                 return self.on_put_announced(task, size, encoding, written);
             }
+            ClientToMaster::Refer { task, actor } => return self.on_referred(task, actor),
             ClientToMaster::UploadFailed { task, why } => self.fail_upload(task, &why),
             ClientToMaster::Cancel { tasks } => self.apply(Event::CancelRequested { tasks }),
             ClientToMaster::Release { tasks } => self.apply(Event::ReferencesDropped { tasks }),
@@ -113,6 +114,20 @@ impl Master {
         if let Some(node) = node {
             self.apply(Event::ValueWritten { task, size, node });
         }
+        Ok(())
+    }
+
+    fn on_referred(&mut self, task: TaskId, actor: ActorName) -> Result<(), Misbehaviour> {
+        self.check_number(task)?;
+        if !self.has_room(task.job) {
+            return self.turn_away(task, true);
+        }
+        let mut batch = Batch::default();
+        match reference(task, actor) {
+            Ok(spec) => self.keep(spec, TaskRecord::reference(), &mut batch),
+            Err(failure) => self.keep_refused(task, true, failure, &mut batch),
+        }
+        self.submit(batch);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use actix::prelude::*;
 use quiltwork_protocol::master_to_worker::Orphan;
 use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
 use quiltwork_transport::Connection;
-use quiltwork_types::{AttemptId, JobId, LossReason, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Encoding, JobId, LossReason, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -210,13 +210,19 @@ impl Master {
         let superseded =
             |action: &Action| matches!(action, Action::Supersede { attempt, .. } if *attempt == made.attempt);
         if !actions.iter().any(superseded) {
-            self.payloads.set_value(made.attempt.task, StoredValue::AtWorkers(made.encoding));
+            let task = made.attempt.task;
+            let value = match made.encoding {
+                // What others need of an actor is its name.
+                Encoding::Actor => StoredValue::actor(task),
+                encoding => StoredValue::AtWorkers(encoding),
+            };
+            self.payloads.set_value(task, value);
         }
     }
 
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Dispatch { worker, attempt, inputs } => self.dispatch(worker, attempt, &inputs),
+            Action::Dispatch { worker, attempt, actor, inputs } => self.dispatch(worker, attempt, actor, &inputs),
             Action::Recall { worker, attempt } => self.order(worker, |orders| orders.recall(attempt)),
             Action::Cancel { worker, attempt } => self.order(worker, |orders| orders.cancel(attempt)),
             Action::Supersede { worker, attempt } => self.order(worker, |orders| orders.supersede(attempt)),
@@ -231,17 +237,18 @@ impl Master {
             }
             Action::ClearAway { worker, job } => self.order(worker, |orders| orders.clear_away(job)),
             Action::Publish { value } => self.publish(value),
+            Action::Resolve { task, actor } => self.payloads.set_value(task, StoredValue::actor(actor)),
             Action::FreeAtMaster { value } => self.payloads.free(value),
             Action::Forget { task } => self.payloads.forget(task),
             Action::End { task, outcome } => self.end(task, outcome),
         }
     }
 
-    fn dispatch(&mut self, worker: WorkerId, attempt: AttemptId, inputs: &[InputSource]) {
+    fn dispatch(&mut self, worker: WorkerId, attempt: AttemptId, actor: Option<TaskId>, inputs: &[InputSource]) {
         let record = self.payloads.record(attempt.task).expect("a task has its record until it is forgotten");
         let node = self.workers.get(&worker).and_then(|seat| seat.node);
         let way = |holder: WorkerId| self.workers.get(&holder).map(|seat| seat.way_from(node));
-        let (assignment, payloads) = assignment(attempt, record, inputs, &self.payloads, way);
+        let (assignment, payloads) = assignment(attempt, actor, record, inputs, &self.payloads, way);
         let function = assignment.function;
         let unheard = self.workers.get_mut(&worker).is_some_and(|seat| seat.told.tell(function));
         let name = unheard.then(|| self.functions.name(function).to_owned());

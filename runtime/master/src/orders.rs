@@ -107,7 +107,7 @@ impl Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quiltwork_protocol::master_to_worker::Input;
+    use quiltwork_protocol::master_to_worker::{Duty, Input};
     use quiltwork_types::{Encoding, JobId, TaskId};
 
     fn attempt(index: u32) -> AttemptId {
@@ -122,6 +122,7 @@ mod tests {
             slots: 1,
             name: None,
             partition: None,
+            duty: Duty::Task,
         }
     }
 

@@ -11,7 +11,7 @@ const SHARE_ABOVE: usize = 256;
 
 /// Everything the master holds for one task. There is one per task, so it is kept small.
 pub(crate) struct TaskRecord {
-    /// What runs; `None` for an upload or a refused task.
+    /// What runs; `None` for an upload, a reference or a refused task.
     pub(crate) function: Option<FunctionId>,
     /// How many slots it occupies while it runs.
     pub(crate) slots: u32,
@@ -30,6 +30,8 @@ pub(crate) struct Label {
     pub(crate) name: Option<Box<str>>,
     /// Which partition of a data set it works on.
     pub(crate) partition: Option<u32>,
+    /// Of a task that makes an actor: how many of its calls may run at a time.
+    pub(crate) max_concurrency: Option<u32>,
 }
 
 /// One argument, with its bytes if it has any.
@@ -69,9 +71,21 @@ pub(crate) enum StoredValue {
     Here(Encoding, Bytes),
 }
 
+impl StoredValue {
+    /// The value of a task that made an actor or stands for one: the actor's name.
+    pub(crate) fn actor(maker: TaskId) -> Self {
+        Self::Here(Encoding::Actor, Bytes::copy_from_slice(&maker.to_bytes()))
+    }
+}
+
 impl TaskRecord {
     /// A task the client was wrong to submit.
     pub(crate) fn refused() -> Self {
+        Self::without_function(StoredValue::Awaited)
+    }
+
+    /// A task that stands for an actor.
+    pub(crate) fn reference() -> Self {
         Self::without_function(StoredValue::Awaited)
     }
 
@@ -111,6 +125,7 @@ impl TaskRecord {
     fn uploaded_bytes(&self) -> u64 {
         match &self.value {
             StoredValue::Announced(_, size) => *size,
+            StoredValue::Here(Encoding::Actor, _) => 0,
             StoredValue::Here(_, bytes) if self.function.is_none() => bytes.len() as u64,
             _ => 0,
         }

@@ -4,7 +4,9 @@ use crate::functions::{NAME_LIMIT, Translation};
 use crate::payloads::{Label, StoredArgument, StoredValue, TaskRecord, detach};
 use bytes::Bytes;
 use quiltwork_protocol::client_to_master::{Argument, SubmittedTask, TaskOptions};
-use quiltwork_types::{FailureKind, FunctionId, Resources, TaskFailure, TaskId, TaskSpec, ValueId};
+use quiltwork_types::{
+    ActorName, FailureKind, FunctionId, Resources, TaskFailure, TaskId, TaskRole, TaskSpec, ValueId,
+};
 use std::collections::HashSet;
 
 /// Values one task may mention: a message with their places stays under the limit of a frame.
@@ -47,6 +49,7 @@ pub(crate) fn admit(
         retries: options.retries,
         kept: options.kept,
         name: options.name,
+        role: options.role,
     };
     Ok((spec, record))
 }
@@ -63,6 +66,7 @@ pub(crate) fn without_function(id: TaskId, kept: bool) -> TaskSpec {
         retries: 0,
         kept,
         name: None,
+        role: TaskRole::Plain,
     }
 }
 
@@ -85,8 +89,13 @@ fn stored(argument: Argument, payloads: &mut impl Iterator<Item = Bytes>) -> Sto
 }
 
 fn label(options: &TaskOptions) -> Option<Box<Label>> {
-    let label = Label { name: options.name.clone(), partition: options.partition };
-    (label.name.is_some() || label.partition.is_some()).then(|| Box::new(label))
+    let max_concurrency = match &options.role {
+        TaskRole::Actor(actor) => Some(actor.max_concurrency),
+        _ => None,
+    };
+    let label = Label { name: options.name.clone(), partition: options.partition, max_concurrency };
+    let is_needed = label.name.is_some() || label.partition.is_some() || max_concurrency.is_some();
+    is_needed.then(|| Box::new(label))
 }
 
 fn check(task: TaskId, record: &TaskRecord, options: &TaskOptions) -> Result<(), Box<TaskFailure>> {
@@ -106,10 +115,44 @@ fn check(task: TaskId, record: &TaskRecord, options: &TaskOptions) -> Result<(),
         let message = format!("a name is longer than {NAME_LIMIT} bytes, or it asks for over {RESOURCES} resources");
         return Err(refusal(task, message, "shorten the names of the task and of its resources"));
     }
+    if let TaskRole::Reference(_) = options.role {
+        return Err(refusal(
+            task,
+            "it runs a function and stands for an actor",
+            "refer to the actor by a task of its own",
+        ));
+    }
+    if actor_name(&options.role).is_some_and(|name| name.len() > NAME_LIMIT) {
+        let message = format!("the actor's name is longer than {NAME_LIMIT} bytes");
+        return Err(refusal(task, message, "shorten it"));
+    }
     if let Some(value) = inputs(&record.arguments).find(|value| value.output != 0) {
         return Err(refusal(task, format!("{value} does not exist"), "a task has one output, number 0"));
     }
     Ok(())
+}
+
+/// The name an actor wants, or by which one is looked for.
+fn actor_name(role: &TaskRole) -> Option<&str> {
+    match role {
+        TaskRole::Actor(options) => options.name.as_deref(),
+        TaskRole::Reference(ActorName::Given(name)) => Some(name),
+        TaskRole::Plain | TaskRole::Call { .. } | TaskRole::Reference(ActorName::Task(_)) => None,
+    }
+}
+
+/// What the scheduler is told of a task that stands for an actor.
+///
+/// # Errors
+/// Why it cannot, to be told to the client.
+pub(crate) fn reference(id: TaskId, actor: ActorName) -> Result<TaskSpec, Box<TaskFailure>> {
+    let role = TaskRole::Reference(actor);
+    match actor_name(&role) {
+        Some(name) if name.len() > NAME_LIMIT => {
+            Err(refusal(id, format!("no actor has a name of {} bytes", name.len()), "look for it by its own name"))
+        }
+        _ => Ok(TaskSpec { role, ..without_function(id, true) }),
+    }
 }
 
 fn undefined(task: TaskId, function: FunctionId) -> Box<TaskFailure> {

@@ -1,6 +1,6 @@
 //! What a client says to the master.
 use crate::parcel::Message;
-use quiltwork_types::{Encoding, FunctionId, Resources, TaskId, ValueId, WorkerId};
+use quiltwork_types::{ActorName, Encoding, FunctionId, Resources, TaskId, TaskRole, ValueId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// A message from a client. Task numbers are the client's own (`TaskId::job` is checked against the link's job).
@@ -36,7 +36,14 @@ pub enum ClientToMaster {
         /// Why, in a few words.
         why: String,
     },
-    /// Stop these tasks and all that need them.
+    /// This task stands for an actor from now on, perhaps of another job. It ends well when the actor has been made.
+    Refer {
+        /// The task.
+        task: TaskId,
+        /// Which actor.
+        actor: ActorName,
+    },
+    /// Stop these tasks and all that need them; one that made an actor, or stands for one, ends the actor.
     Cancel {
         /// The tasks.
         tasks: Vec<TaskId>,
@@ -105,6 +112,8 @@ pub struct TaskOptions {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on; told to the task.
     pub partition: Option<u32>,
+    /// What it is in relation to actors; no reference, which has a message of its own.
+    pub role: TaskRole,
 }
 
 /// What a client can ask.

@@ -1,7 +1,7 @@
 //! What the master says to a worker.
 use crate::parcel::Message;
 use crate::peer::Holder;
-use quiltwork_types::{AttemptId, Encoding, FunctionId, JobId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, Encoding, FunctionId, JobId, TaskId, ValueId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// A message to a worker.
@@ -34,7 +34,7 @@ pub enum MasterToWorker {
         /// Which attempts.
         attempts: Vec<AttemptId>,
     },
-    /// These values are not needed any more.
+    /// These values are not needed any more; one that is an actor ends.
     Free {
         /// Which values.
         values: Vec<ValueId>,
@@ -94,6 +94,25 @@ pub struct Assignment {
     pub name: Option<Box<str>>,
     /// Which partition of a data set it works on.
     pub partition: Option<u32>,
+    /// What becomes of it here.
+    pub duty: Duty,
+}
+
+/// How a worker runs an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Duty {
+    /// In slots; what it makes is its value.
+    Task,
+    /// In slots; what it makes lives on as an actor, until its value is freed.
+    Actor {
+        /// Calls that may run at a time.
+        max_concurrency: u32,
+    },
+    /// By an actor that lives here, in the order in which its calls were dispatched; no slot is occupied.
+    Call {
+        /// Which.
+        actor: TaskId,
+    },
 }
 
 /// One parameter of an attempt.

@@ -110,7 +110,7 @@ pub enum AttemptOutcome {
 pub enum Made {
     /// The next payload.
     Inline,
-    /// In the worker's store.
+    /// In the worker's store; an actor, in its process.
     Stored,
 }
 

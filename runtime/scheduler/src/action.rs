@@ -12,6 +12,8 @@ pub enum Action {
         worker: WorkerId,
         /// Which attempt.
         attempt: AttemptId,
+        /// Of a call: the actor, by the task that made it. It lives at this worker.
+        actor: Option<TaskId>,
         /// Where each of the task's inputs is, in the order of `TaskSpec::inputs`.
         inputs: Vec<InputSource>,
     },
@@ -44,6 +46,13 @@ pub enum Action {
     Publish {
         /// Which value.
         value: ValueId,
+    },
+    /// A task that stands for an actor has found it: the master keeps the actor's name as its value.
+    Resolve {
+        /// The task.
+        task: TaskId,
+        /// The task that made the actor.
+        actor: TaskId,
     },
     /// Tell the job's client how a task it holds a reference to has ended. Emitted again with the same outcome or
     /// another holder when a published value had to be recomputed.

@@ -5,11 +5,15 @@ use alloc::sync::Arc;
 use quiltwork_types::{FailureKind, JobId, NodeId, TaskFailure, TaskId};
 
 impl Scheduler {
-    /// Stops the tasks and all unfinished tasks that need them. A finished task stays finished.
+    /// Stops the tasks and all unfinished tasks that need them. A finished task stays finished; an actor ends.
     pub(crate) fn on_cancel_requested(&mut self, tasks: &[TaskId]) {
         for &task in tasks {
-            let Some(key) = self.tasks.find(task) else { continue };
+            let Some(key) = self.tasks.find(task).map(|key| self.actor_meant_by(key)) else { continue };
             let task = &self.tasks[key];
+            if task.actor().is_some() && task.published {
+                self.kill(key);
+                continue;
+            }
             let failure = Arc::new(TaskFailure::new(FailureKind::Cancelled, task.id, "its client asked for it"));
             if task.is_unfinished() {
                 self.unsettled.failing.push((key, failure));
@@ -24,7 +28,9 @@ impl Scheduler {
         if self.tasks.is_closed(job) {
             return;
         }
-        for key in self.tasks.close(job) {
+        let keys = self.tasks.close(job);
+        self.part_job(turn, &keys);
+        for key in keys {
             self.erase(turn, key);
         }
         if let Some(worker) = node.and_then(|node| self.workers.nodes.close_job(node, job)) {

@@ -31,6 +31,7 @@ impl Scheduler {
         for (id, worker) in self.workers.iter() {
             self.check_worker(id, worker).map_err(|wrong| format!("worker {id}: {wrong}"))?;
         }
+        self.check_actors()?;
         self.check_queue()?;
         self.check_timers()?;
         self.check_shapes()?;
@@ -68,9 +69,9 @@ impl Scheduler {
                 back.is_some_and(|back| back.task == key && back.slot as usize == slot),
                 "consumer {slot} has no way back"
             );
-            needing += u32::from(consumer.is_some_and(Task::is_unfinished));
+            needing += u32::from(consumer.is_some_and(Task::needs_inputs));
         }
-        ensure!(task.needing == needing, "{needing} unfinished tasks need it, but it counts {}", task.needing);
+        ensure!(task.needing == needing, "{needing} tasks need it, but it counts {}", task.needing);
         Ok(())
     }
 
@@ -108,7 +109,7 @@ impl Scheduler {
     }
 
     fn check_adoption(&self, key: Key, task: &Task, Adoption { orphan, adopter }: &Adoption) -> Result<(), String> {
-        ensure!(task.function.is_none(), "it is to be adopted, but could be made again");
+        ensure!(!task.is_recomputable(), "it is to be adopted, but could be made again");
         match adopter {
             Adopter::Asked(worker) => {
                 let adopter = self.workers.get(*worker).filter(|worker| worker.node == Some(orphan.node));
@@ -140,7 +141,9 @@ impl Scheduler {
             "the master holds its value for nobody"
         );
         ensure!(!task.kept || value.is_available(), "the client was promised its value, and it is gone");
-        let may_be_lost = task.function.is_none();
+        let may_be_lost = task.function.is_none() || task.is_call();
+        ensure!(!task.is_living() || value.is_available(), "it lives nowhere");
+        ensure!(task.actor().is_none() || (value.holders.len() == 1 && !value.at_master), "it lives not at one place");
         ensure!(
             value.is_available() || task.is_recomputable() || may_be_lost,
             "its value is gone for ever while others may need it"
@@ -162,6 +165,13 @@ impl Scheduler {
             ensure!(!(seat.recalled && (seat.started || seat.unwanted)), "{attempt} cannot come back: {seat:?}");
         }
         ensure!(load == worker.load, "its load is {load:?}, but it counts {:?}", worker.load);
+        for &key in &worker.residents {
+            let actor = self.tasks.get(key).filter(|task| task.actor().is_some() && worker.held.contains(&key));
+            let Some(actor) = actor else { return Err(format!("{key:?} lives there and does not know")) };
+            memory += self.shapes[actor.shape].wanted.memory;
+        }
+        let actors = worker.held.iter().filter(|&&key| self.tasks[key].actor().is_some()).count();
+        ensure!(actors == worker.residents.len(), "it holds {actors} actors, but counts {}", worker.residents.len());
         ensure!(memory == worker.used_memory, "{memory} bytes are reserved, but it counts {}", worker.used_memory);
         ensure!(memory <= worker.capacity.memory, "more memory is reserved than it has");
         let is_over = |(has, &used): (&quiltwork_types::NamedResource, &u64)| used > has.amount;
@@ -194,7 +204,8 @@ impl Scheduler {
             let is_right = matches!(task.phase, Phase::Queued) && self.queue_place(key) == (class, rank);
             ensure!(is_right, "{} stands wrongly in the queue", task.id);
         }
-        let waiting = self.tasks.iter().filter(|(_, task)| matches!(task.phase, Phase::Queued)).count();
+        let is_queued = |task: &Task| matches!(task.phase, Phase::Queued) && !task.is_call();
+        let waiting = self.tasks.iter().filter(|(_, task)| is_queued(task)).count();
         ensure!(queued == waiting, "{waiting} tasks are queued, but the queue has {queued}");
         ensure!(self.ready.heads_are_right(), "the heads of the queue are wrong");
         for (class, rank) in self.ready.blocked_classes() {

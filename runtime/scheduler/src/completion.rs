@@ -20,6 +20,7 @@ impl Scheduler {
             let task = &mut self.tasks[seat.task];
             task.phase = Phase::Assigned { worker, running: true };
             task.story.push(turn.now, Chapter::Started { worker });
+            self.release_line(seat.task);
         }
     }
 
@@ -38,7 +39,9 @@ impl Scheduler {
         if let Some(function) = self.tasks[seat.task].function {
             self.estimates.learn(function, ran);
         }
-        let mut holders = SmallVec::new();
+        // An actor stays where it was made, whatever its worker says of bytes.
+        let (is_actor, mut holders) = (self.tasks[seat.task].actor().is_some(), SmallVec::new());
+        let (size, inline) = if is_actor { (0, false) } else { (size, inline) };
         if inline {
             turn.act(Action::Publish { value: ValueId::of(attempt.task) });
         } else {
@@ -85,7 +88,11 @@ impl Scheduler {
         let Some(seat) = self.vacate(worker, attempt) else { return };
         for &(value, holder) in missing {
             if let Some(key) = self.tasks.find(value.task).filter(|_| value.output == 0) {
-                self.revoke(turn, key, holder);
+                if self.tasks[key].actor().is_none() {
+                    self.revoke(turn, key, holder);
+                } else if holder == worker {
+                    self.miss_instance(turn, key, holder);
+                }
             }
         }
         if !seat.unwanted {
@@ -127,9 +134,10 @@ impl Scheduler {
     /// Frees the place of an attempt that is over. A task that had it waits, for nothing, until the caller says more.
     fn vacate(&mut self, worker: WorkerId, attempt: AttemptId) -> Option<Seat> {
         let seat = *self.workers.seat(worker, attempt)?;
-        self.workers.stand_up(worker, attempt, &self.shapes[seat.shape]);
+        self.workers.stand_up(worker, &seat, attempt, &self.shapes[seat.shape]);
         self.shapes.release(seat.shape);
         if !seat.unwanted {
+            self.leave_actor(seat.task);
             self.tasks[seat.task].phase = Phase::Waiting { missing: 0 };
         }
         Some(seat)
@@ -143,5 +151,6 @@ impl Scheduler {
         let due = turn.now + self.jitter.up_to(longest);
         self.tasks[key].phase = Phase::Pausing { due };
         self.timers.insert((due, key));
+        self.line_up(key);
     }
 }

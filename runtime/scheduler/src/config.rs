@@ -17,6 +17,10 @@ pub struct Config {
     pub unknown_run_time: Duration,
     /// Attempts a worker is given at most, however short they are.
     pub max_assigned: u32,
+    /// Calls of one actor that its worker has at a time: enough for a stream of calls that take no time.
+    pub actor_window: u32,
+    /// Bytes of the largest value that travels with an attempt, instead of being fetched.
+    pub inline_limit: u64,
     /// Worker deaths after which a task is poisoned.
     pub max_deaths: u32,
     /// First pause before a failed attempt is tried again; doubles each time.
@@ -40,6 +44,8 @@ impl Default for Config {
             window: Duration::from_millis(2),
             unknown_run_time: Duration::from_millis(4),
             max_assigned: 1024,
+            actor_window: 1024,
+            inline_limit: 8 * 1024,
             max_deaths: 3,
             retry_base: Duration::from_millis(100),
             retry_cap: Duration::from_secs(10),

@@ -1,5 +1,6 @@
 //! How tasks begin to wait, how they fail, and how the consequences of an event are drawn to their end.
 use crate::action::{Action, Outcome};
+use crate::role::Role;
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase, Task};
 use alloc::boxed::Box;
@@ -25,17 +26,22 @@ impl Scheduler {
         self.tasks[key].phase = Phase::Waiting { missing };
         if missing == 0 {
             self.enqueue(turn, key);
+        } else {
+            self.line_up(key);
         }
     }
 
     /// Ends a task without a value. What consumes it follows when the turn is settled.
     pub(crate) fn fail(&mut self, turn: &mut Turn<'_>, key: Key, failure: Arc<TaskFailure>) {
         let task = &self.tasks[key];
-        if matches!(task.phase, Phase::Failed(_)) || task.available().is_some() {
+        if task.has_failed() || (task.available().is_some() && !task.is_living()) {
             return;
         }
-        let was_unfinished = task.is_unfinished();
+        let needed_inputs = task.needs_inputs();
         self.withdraw(turn, key);
+        self.end_actor(turn, key);
+        self.free_copies(turn, key, false);
+        self.end_call(key);
         let failure = self.with_name(key, failure);
         let task = &mut self.tasks[key];
         let cancelled = failure.kind == FailureKind::Cancelled;
@@ -46,13 +52,23 @@ impl Scheduler {
             turn.act(Action::End { task: task.id, outcome: Outcome::Failed(Box::new((*failure).clone())) });
         }
         self.fail_consumers(key, &failure);
-        self.drop_lineage(key, was_unfinished);
+        self.drop_lineage(key, needed_inputs);
         self.unsettled.doubtful.push(key);
     }
 
     pub(crate) fn fail_consumers(&mut self, key: Key, failure: &Arc<TaskFailure>) {
+        let is_living = self.tasks[key].is_living();
         for edge in &self.tasks[key].consumers {
-            if self.tasks[edge.task].is_unfinished() {
+            let consumer = &self.tasks[edge.task];
+            let must_fail = match (&consumer.role, &consumer.phase) {
+                (_, Phase::Failed(_)) => false,
+                (Role::Reference, _) => is_living,
+                (_, Phase::Finished(_)) => false,
+                // It has the name of the actor, and may go on without it.
+                (Role::Plain | Role::Actor(_), Phase::Assigned { .. }) => !is_living,
+                _ => true,
+            };
+            if must_fail {
                 self.unsettled.failing.push((edge.task, Arc::clone(failure)));
             }
         }
@@ -64,12 +80,13 @@ impl Scheduler {
         self.stop_hoping(key);
         let task = &self.tasks[key];
         match task.phase {
-            Phase::Queued => self.dequeue(key),
+            Phase::Queued => self.unqueue(key),
             Phase::Pausing { due } => {
                 self.timers.remove(&(due, key));
             }
             Phase::Assigned { worker, .. } => {
                 let attempt = task.attempt();
+                self.leave_actor(key);
                 self.workers.change_seat(worker, attempt, |seat| {
                     seat.unwanted = true;
                     seat.recalled = false;
@@ -79,6 +96,7 @@ impl Scheduler {
             Phase::Adopting(_) => self.end_adoption(key),
             Phase::Waiting { .. } | Phase::Uploading | Phase::Finished(_) | Phase::Failed(_) => {}
         }
+        self.leave_line(key);
     }
 
     /// Draws all consequences. Failures first, because they decide what is still wanted; values are recomputed last,

@@ -23,6 +23,10 @@
 //!    worker of its own. The exception: attempts that have lent their slots do not count as company, because they may
 //!    be waiting for that very task.
 //!
+//! 9. The instance of an actor lives at one worker. Its calls wait in lanes, each in the order of submission, and the first
+//!    of a lane goes when its inputs are there and the actor's window has room; what its worker has of a lane went there
+//!    in that order. No call is given to two workers unless it may run again.
+//!
 //! # Cost
 //! An event costs what it touches: O(log n) per task, edge and copy of a value; one look per class of ready tasks
 //! (same function, same resources); O(log workers) to find the earliest start. Consequences are drawn with lists,
@@ -31,9 +35,12 @@
 extern crate alloc;
 
 mod action;
+mod actors;
 mod adopt;
+mod calls;
 mod cancel;
 mod check;
+mod check_actors;
 mod completion;
 mod config;
 mod ending;
@@ -49,6 +56,7 @@ mod placement;
 mod pressure;
 mod queue;
 mod recall;
+mod role;
 mod scheduler;
 mod seats;
 mod shapes;

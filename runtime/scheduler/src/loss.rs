@@ -3,8 +3,7 @@
 use crate::action::Action;
 use crate::scheduler::{Scheduler, Turn};
 use crate::seats::Worker;
-use crate::task::{Deaths, Key, Phase};
-use alloc::boxed::Box;
+use crate::task::{Key, Phase};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
@@ -57,6 +56,7 @@ impl Scheduler {
         for (&attempt, seat) in &worker.seats {
             self.shapes.release(seat.shape);
             if !seat.unwanted {
+                self.leave_actor(seat.task);
                 self.tasks[seat.task].phase = Phase::Waiting { missing: 0 };
                 orphans.push((seat.task, attempt));
             }
@@ -64,9 +64,16 @@ impl Scheduler {
         self.despair_of_worker(id);
         self.pass_on_values(turn, id, &worker, reason);
         let line = Arc::from(line_about(id, reason));
+        for &actor in &worker.residents {
+            self.lose_instance(turn, actor, id, &line);
+        }
         for (key, attempt) in orphans {
+            if self.tasks[key].is_call() {
+                self.mourn_call(turn, key, id, reason);
+                continue;
+            }
             if is_to_blame(attempt, reason) {
-                self.tasks[key].deaths.get_or_insert_with(Box::default).0.push(Arc::clone(&line));
+                self.tasks[key].blame(Arc::clone(&line));
             }
             self.mourn(turn, key, id, attempt, reason);
         }
@@ -84,7 +91,7 @@ impl Scheduler {
         }
         let is_there = matches!(reason, LossReason::ProcessEnded(_) | LossReason::OutOfMemory { .. });
         let mut values = Vec::new();
-        for &key in &worker.held {
+        for &key in worker.held.difference(&worker.residents) {
             match (heir, worker.node) {
                 (_, Some(node)) if is_there && self.is_irreplaceable(key, from) => {
                     self.orphan(turn, key, from, node, heir);
@@ -124,8 +131,7 @@ impl Scheduler {
             return self.begin(turn, key);
         }
         let mut failure = self.last_straw(key, worker, reason);
-        let Deaths(lines) = *self.tasks[key].deaths.take().unwrap_or_default();
-        failure.details = lines.iter().map(|line| line.as_ref().into()).collect();
+        failure.details = self.tasks[key].forgive().iter().map(|line| line.as_ref().into()).collect();
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
 

@@ -2,13 +2,14 @@
 use crate::action::Action;
 use crate::placement::Candidate;
 use crate::queue::{Caution, ClassId, Rank, ReadyTask};
+use crate::role::Role;
 use crate::scheduler::{Scheduler, Turn};
 use crate::seats::{Seat, Worker};
 use crate::task::{Key, Phase, Task};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
-use quiltwork_types::{Chapter, FunctionId, NodeId, WorkerId};
+use quiltwork_types::{Chapter, FunctionId, NodeId, Resources, WorkerId};
 
 /// Workers without a free slot that are looked at for one task. They are only for working ahead, so missing one that
 /// would do costs nothing.
@@ -33,7 +34,13 @@ struct Located {
 }
 
 impl Scheduler {
-    pub(crate) fn enqueue(&mut self, turn: &Turn<'_>, key: Key) {
+    /// Lets a task go on whose inputs are all there.
+    pub(crate) fn enqueue(&mut self, turn: &mut Turn<'_>, key: Key) {
+        match self.tasks[key].role {
+            Role::Plain | Role::Actor(_) => {}
+            Role::Call { .. } => return self.make_ready(turn, key),
+            Role::Reference => return self.resolve(turn, key),
+        }
         let task = &mut self.tasks[key];
         task.phase = Phase::Queued;
         task.story.push(turn.now, Chapter::Queued);
@@ -45,7 +52,14 @@ impl Scheduler {
         self.despair_if_bound(key);
     }
 
-    pub(crate) fn dequeue(&mut self, key: Key) {
+    /// Takes a task that waits for its worker out of where it waits.
+    pub(crate) fn unqueue(&mut self, key: Key) {
+        if !matches!(self.tasks[key].role, Role::Call { .. }) {
+            self.dequeue(key);
+        }
+    }
+
+    fn dequeue(&mut self, key: Key) {
         let (class, rank) = self.queue_place(key);
         let was_there = self.ready.remove(class, rank, key);
         debug_assert!(was_there, "a queue order must rank a task the same way every time");
@@ -189,14 +203,20 @@ impl Scheduler {
     fn find_quiet_worker(&self, class: ClassId, rank: Rank) -> Option<WorkerId> {
         let wanted = &self.shapes[class.shape].wanted;
         let has_room = |&id: &WorkerId| self.has_room(id, class, rank);
-        let is_empty = |&(_, worker): &(WorkerId, &Worker)| worker.seats.is_empty();
+        let is_empty = |&(_, worker): &(WorkerId, &Worker)| worker.load.given == 0;
         let in_order = || self.workers.by_load().filter_map(|id| Some((id, self.workers.get(id)?)));
-        let able = || in_order().filter(|(_, worker)| worker.capacity.could_hold(wanted));
+        let clear = self.has_clear_worker(wanted);
+        let able = || in_order().filter(|(_, worker)| worker.capacity.could_hold(wanted) && worker.is_clear() >= clear);
         let empty = able().filter(is_empty).map(|(id, _)| id).find(has_room);
         if empty.is_some() || able().any(|(_, worker)| worker.load.lending == 0) {
             return empty;
         }
         able().map(|(id, _)| id).find(has_room)
+    }
+
+    /// Whether a worker that could hold this has no actors: they would be company, but may live everywhere.
+    fn has_clear_worker(&self, wanted: &Resources) -> bool {
+        self.workers.iter().any(|(_, worker)| worker.is_clear() && worker.capacity.could_hold(wanted))
     }
 
     fn assign(&mut self, turn: &mut Turn<'_>, key: Key, class: ClassId, worker: WorkerId) {
@@ -218,6 +238,7 @@ impl Scheduler {
             recalled: false,
             movable: !task.moved,
             unwanted: false,
+            is_call: false,
         };
         let attempt = task.attempt();
         self.workers.sit(worker, attempt, seat, shape);
@@ -225,7 +246,7 @@ impl Scheduler {
         let inputs = self.tasks[key].inputs.iter();
         let inputs =
             inputs.map(|edge| self.source_of(edge.task).expect("inputs of a queued task are available")).collect();
-        turn.act(Action::Dispatch { worker, attempt, inputs });
+        turn.act(Action::Dispatch { worker, attempt, actor: None, inputs });
     }
 
     /// Whether a lower-ranked task would take what a reservation waits for. An attempt that lends its slots may wait
@@ -249,7 +270,9 @@ impl Scheduler {
         if self.reservation.is_some() || !(shape.is_large() || class.caution == Caution::Alone) {
             return;
         }
-        let able = self.workers.iter().filter(|(_, w)| w.load.lending == 0 && w.capacity.could_hold(&shape.wanted));
+        let clear = class.caution == Caution::Alone && self.has_clear_worker(&shape.wanted);
+        let is_able = |w: &Worker| w.load.lending == 0 && w.is_clear() >= clear && w.capacity.could_hold(&shape.wanted);
+        let able = self.workers.iter().filter(|(_, worker)| is_able(worker));
         let first = able.min_by_key(|&(id, _)| self.workers.load_rank(id)).map(|(worker, _)| worker);
         self.reservation = first.map(|worker| Reservation { worker, class, rank });
     }

@@ -12,7 +12,7 @@ use crate::table::Tasks;
 use crate::task::Key;
 use crate::workers::Workers;
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use quiltwork_types::{NodeId, Resources, StoryEntry, TaskFailure, TaskId, TaskState, Time, WorkerId};
@@ -32,6 +32,10 @@ pub struct Scheduler {
     pub(crate) estimates: Estimates,
     pub(crate) jitter: Jitter,
     pub(crate) unsettled: Unsettled,
+    /// The actors that have names.
+    pub(crate) names: BTreeMap<Box<str>, Key>,
+    /// Actors to which calls may go that could not before. Empty between events.
+    pub(crate) stirred: Vec<Key>,
     /// Tasks submitted so far.
     pub(crate) submissions: u64,
     /// Attempts assigned so far.
@@ -73,6 +77,8 @@ pub struct WorkerOverview {
     pub assigned: u32,
     /// Of those, the ones it has said it started.
     pub running: u32,
+    /// Actors that live there.
+    pub actors: u32,
     /// Bytes of values it holds.
     pub held_bytes: u64,
     /// Whether it is short of memory.
@@ -104,6 +110,8 @@ impl Scheduler {
             reservation: None,
             timers: BTreeSet::new(),
             unsettled: Unsettled::default(),
+            names: BTreeMap::new(),
+            stirred: Vec::new(),
             submissions: 0,
             assignments: 0,
         }
@@ -144,6 +152,7 @@ impl Scheduler {
         }
         self.on_time(turn);
         self.settle(turn);
+        self.dispatch_calls(turn);
         self.place_ready(turn);
         self.recall_surplus(turn);
     }
@@ -182,6 +191,7 @@ impl Scheduler {
             capacity: worker.capacity.clone(),
             assigned: small(worker.load.given),
             running: small(worker.load.running),
+            actors: small(worker.residents.len() as u64),
             held_bytes: u64::try_from(worker.held_bytes).unwrap_or(u64::MAX),
             pressed: worker.pressed,
             node: worker.node,

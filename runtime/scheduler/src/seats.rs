@@ -29,6 +29,8 @@ pub(crate) struct Worker {
     /// Values it was asked to adopt.
     pub(crate) adopting: BTreeSet<Key>,
     pub(crate) adopting_bytes: u128,
+    /// The actors that live there. What they asked for beside slots is theirs as long as they do.
+    pub(crate) residents: BTreeSet<Key>,
 }
 
 /// The place of one attempt at a worker.
@@ -53,9 +55,11 @@ pub(crate) struct Seat {
     pub(crate) movable: bool,
     /// Its task was cancelled; the place is taken until the worker says that it is over.
     pub(crate) unwanted: bool,
+    /// It is the call of an actor: it takes nothing of what tasks share.
+    pub(crate) is_call: bool,
 }
 
-/// Sums over the seats of a worker. A lending seat counts only in `lending`, `running` and `given`.
+/// Sums over the seats of a worker, but those of calls. A lending seat counts only in `lending`, `running` and `given`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     /// Seats.
@@ -90,6 +94,9 @@ impl Load {
 
     /// The one place that says which sums a seat is part of.
     fn count(&mut self, seat: &Seat, change: impl Fn(&mut u64, u64)) {
+        if seat.is_call {
+            return;
+        }
         change(&mut self.given, 1);
         change(&mut self.running, u64::from(seat.started));
         if seat.lent {
@@ -131,22 +138,43 @@ impl Worker {
             pressed: false,
             adopting: BTreeSet::new(),
             adopting_bytes: 0,
+            residents: BTreeSet::new(),
         }
     }
 
     pub(crate) fn sit(&mut self, attempt: AttemptId, seat: Seat, shape: &Shape) {
         self.load.add(&seat);
-        self.used_memory += shape.wanted.memory;
-        self.for_named(shape, |used, amount| *used += amount);
+        self.occupy(shape);
         self.seats.insert(attempt, seat);
     }
 
     pub(crate) fn stand_up(&mut self, attempt: AttemptId, shape: &Shape) {
         if let Some(seat) = self.seats.remove(&attempt) {
             self.load.subtract(&seat);
-            self.used_memory -= shape.wanted.memory;
-            self.for_named(shape, |used, amount| *used -= amount);
+            self.vacate(shape);
         }
+    }
+
+    pub(crate) fn move_in(&mut self, actor: Key, shape: &Shape) {
+        if self.residents.insert(actor) {
+            self.occupy(shape);
+        }
+    }
+
+    pub(crate) fn move_out(&mut self, actor: Key, shape: &Shape) {
+        if self.residents.remove(&actor) {
+            self.vacate(shape);
+        }
+    }
+
+    fn occupy(&mut self, shape: &Shape) {
+        self.used_memory += shape.wanted.memory;
+        self.for_named(shape, |used, amount| *used += amount);
+    }
+
+    fn vacate(&mut self, shape: &Shape) {
+        self.used_memory -= shape.wanted.memory;
+        self.for_named(shape, |used, amount| *used -= amount);
     }
 
     pub(crate) fn change_seat(&mut self, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {
@@ -218,6 +246,11 @@ impl Worker {
     pub(crate) fn surplus(&self) -> u64 {
         let staying = self.load.slots.saturating_sub(self.load.recalled_slots);
         staying.saturating_sub(self.capacity.slots.into()).min(self.load.movable_slots)
+    }
+
+    /// Whether no actor lives there.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.residents.is_empty()
     }
 
     /// Whether nothing was given to it but attempts that wait for others.

@@ -1,14 +1,16 @@
 //! How tasks and uploaded values come in, and which of them are refused.
 use crate::action::Action;
+use crate::actors::{Refusal, nothing};
+use crate::role::Role;
 use crate::scheduler::{Scheduler, Turn};
 use crate::story::Story;
 use crate::table::{MAX_HOLES, Number};
-use crate::task::{Key, Phase, Task, Value};
+use crate::task::{Key, Phase, Rare, Task, Value};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use quiltwork_types::{FailureKind, TaskFailure, TaskId, TaskSpec, Time, ValueId};
+use quiltwork_types::{FailureKind, TaskFailure, TaskId, TaskRole, TaskSpec, Time, ValueId};
 use smallvec::SmallVec;
 
 impl Scheduler {
@@ -41,41 +43,67 @@ impl Scheduler {
     }
 
     fn admit(&mut self, turn: &mut Turn<'_>, spec: TaskSpec) {
+        let (spec, taken_name) = self.settle_name(spec);
         let inputs = self.find_inputs(&spec);
-        let complaint = complaint_about(&spec);
+        let complaint = complaint_about(&spec).or(taken_name);
         let key = self.record(turn.now, spec);
         let inputs = match inputs {
             Ok(inputs) => inputs,
-            Err(message) => return self.refuse(key, message),
+            Err(refusal) => return self.refuse(key, refusal),
         };
         self.tasks.connect(key, &inputs);
         for &input in &inputs {
             self.tasks[input].needing += 1;
             self.tasks[key].depth = self.tasks[key].depth.max(self.tasks[input].depth.saturating_add(1));
         }
-        if let Some(message) = complaint {
-            self.refuse(key, message);
-        } else if self.tasks[key].function.is_none() {
-            self.tasks[key].phase = Phase::Uploading;
-        } else {
-            self.check_hope(turn, key);
-            self.begin(turn, key);
+        let complaint = self.count_call(key).err().or(complaint);
+        if let Some(refusal) = complaint {
+            return self.refuse(key, refusal);
         }
+        match self.tasks[key].role {
+            Role::Plain if self.tasks[key].function.is_none() => return self.tasks[key].phase = Phase::Uploading,
+            Role::Plain | Role::Actor(_) => self.check_hope(turn, key),
+            Role::Call { .. } | Role::Reference => {}
+        }
+        self.claim_name(key);
+        self.begin(turn, key);
+    }
+
+    /// Counts a call for its actor.
+    ///
+    /// # Errors
+    /// If that has as many as it may have; counted it is all the same.
+    fn count_call(&mut self, key: Key) -> Result<(), Refusal> {
+        let Some(actor) = self.actor_of(key) else { return Ok(()) };
+        let actor = self.actor_mut(actor);
+        let is_full = actor.is_full();
+        actor.pending += 1;
+        if !is_full {
+            return Ok(());
+        }
+        let message = format!("its actor has {} calls that have not ended, as many as it may have", actor.pending - 1);
+        let hint = "wait for some of them before calling again, or raise `max_pending` of the actor";
+        Err(Refusal { kind: FailureKind::ActorFull, message, hint })
     }
 
     fn record(&mut self, now: Time, spec: TaskSpec) -> Key {
-        let shape = self.shapes.intern(spec.resources, self.workers.capacities());
+        let role = Role::of(spec.role);
+        let resources = match role {
+            Role::Plain | Role::Actor(_) => spec.resources,
+            Role::Call { .. } | Role::Reference => nothing(),
+        };
+        let shape = self.shapes.intern(resources, self.workers.capacities());
         self.submissions += 1;
         self.tasks.insert(Task {
             id: spec.id,
+            role,
             order: self.submissions,
             function: spec.function,
-            name: spec.name,
+            rare: Rare::named(spec.name),
             inputs: [].into(),
             consumers: SmallVec::new(),
             story: Story::new(now),
             phase: Phase::Waiting { missing: 0 },
-            deaths: None,
             shape,
             priority: spec.priority,
             depth: 0,
@@ -91,8 +119,8 @@ impl Scheduler {
         })
     }
 
-    /// The records of a task's inputs, or why it cannot be accepted.
-    fn find_inputs(&self, spec: &TaskSpec) -> Result<Vec<Key>, String> {
+    /// The records of a task's inputs, and of the actor it calls or stands for, or why it cannot be accepted.
+    fn find_inputs(&self, spec: &TaskSpec) -> Result<Vec<Key>, Refusal> {
         let find = |input: &ValueId| {
             if input.task.job != spec.id.job {
                 return Err(format!("its input {input} belongs to another job"));
@@ -102,13 +130,14 @@ impl Scheduler {
             }
             self.tasks.find(input.task).ok_or_else(|| format!("its input {input} is not known"))
         };
-        spec.inputs.iter().map(find).collect()
+        let inputs = spec.inputs.iter().map(find);
+        let mut inputs = inputs.collect::<Result<Vec<_>, String>>().map_err(refusal)?;
+        inputs.extend(self.find_actor(spec)?);
+        Ok(inputs)
     }
 
-    fn refuse(&mut self, key: Key, message: String) {
-        let failure = TaskFailure::new(FailureKind::Refused, self.tasks[key].id, message).with_hint(
-            "submit inputs before their consumers and keep a reference to them until then; a cycle cannot be submitted",
-        );
+    fn refuse(&mut self, key: Key, Refusal { kind, message, hint }: Refusal) {
+        let failure = TaskFailure::new(kind, self.tasks[key].id, message).with_hint(hint);
         self.unsettled.failing.push((key, Arc::new(failure)));
     }
 }
@@ -125,12 +154,25 @@ fn turn_away(turn: &mut Turn<'_>, spec: TaskSpec) {
     turn.act(Action::Forget { task: spec.id });
 }
 
+/// Why a task is refused that was submitted in a way that cannot be carried out.
+fn refusal(message: String) -> Refusal {
+    let hint =
+        "submit inputs before their consumers and keep a reference to them until then; a cycle cannot be submitted";
+    Refusal { kind: FailureKind::Refused, message, hint }
+}
+
 /// What is wrong with the task itself, whatever else is known.
-fn complaint_about(spec: &TaskSpec) -> Option<String> {
+fn complaint_about(spec: &TaskSpec) -> Option<Refusal> {
+    let TaskSpec { resources, role, .. } = spec;
     if spec.function.is_none() && !spec.inputs.is_empty() {
-        return Some(String::from("an upload has no inputs"));
+        return Some(refusal(String::from("an upload has no inputs")));
     }
-    let named = &spec.resources.named;
+    if matches!(role, TaskRole::Call { .. }) && (resources.memory > 0 || !resources.named.is_empty()) {
+        let message = String::from("it asks for resources, but runs where its actor lives");
+        let hint = "ask for them when the actor is made: it has them as long as it lives";
+        return Some(Refusal { kind: FailureKind::Refused, message, hint });
+    }
+    let named = &resources.named;
     let twice = named.iter().enumerate().find(|(i, r)| named[..*i].iter().any(|earlier| earlier.name == r.name));
-    twice.map(|(_, r)| format!("it asks for the resource `{}` twice", r.name))
+    twice.map(|(_, r)| refusal(format!("it asks for the resource `{}` twice", r.name)))
 }

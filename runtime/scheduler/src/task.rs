@@ -1,4 +1,5 @@
 //! The record of one task: what it asks for, where it stands and what hangs on it. Rules that span tasks are elsewhere.
+use crate::role::{Actor, Role};
 use crate::shapes::ShapeId;
 use crate::story::Story;
 use alloc::boxed::Box;
@@ -25,17 +26,17 @@ pub(crate) struct Task {
     pub(crate) id: TaskId,
     /// Position among all submissions.
     pub(crate) order: u64,
-    /// `None` for an upload.
+    pub(crate) role: Role,
+    /// `None` for an upload and a reference.
     pub(crate) function: Option<FunctionId>,
-    pub(crate) name: Option<Box<str>>,
-    /// What it consumes, in the order of `TaskSpec::inputs`; empty once `lineage_dropped`.
+    /// What it consumes, in the order of `TaskSpec::inputs`, and the actor it calls or stands for; empty once `lineage_dropped`.
     pub(crate) inputs: Box<[Edge]>,
     /// The tasks that consume its value or might once more, when theirs must be recomputed.
     pub(crate) consumers: SmallVec<[Edge; 2]>,
     pub(crate) story: Story,
     pub(crate) phase: Phase,
-    /// One line per death of a worker that held it since its last result.
-    pub(crate) deaths: Option<Box<Deaths>>,
+    /// Boxed, so that most tasks need no room for it.
+    pub(crate) rare: Option<Box<Rare>>,
     pub(crate) shape: ShapeId,
     pub(crate) priority: i32,
     /// Length of the longest chain of inputs that leads here.
@@ -46,7 +47,7 @@ pub(crate) struct Task {
     pub(crate) retries: u32,
     /// Failed attempts since its last result.
     pub(crate) failures: u32,
-    /// How many of `consumers` are unfinished.
+    /// How many of `consumers` need its value.
     pub(crate) needing: u32,
     /// Whether the client holds a reference.
     pub(crate) kept: bool,
@@ -60,9 +61,21 @@ pub(crate) struct Task {
     pub(crate) hoping: bool,
 }
 
-/// One line per death, shared by all tasks the same worker held.
+/// What few tasks have.
 #[derive(Debug, Default)]
-pub(crate) struct Deaths(pub(crate) Vec<Arc<str>>);
+pub(crate) struct Rare {
+    /// What people call it.
+    name: Option<Box<str>>,
+    /// One line per death of a worker that held it since its last result, shared by all tasks the same worker held.
+    deaths: Vec<Arc<str>>,
+}
+
+impl Rare {
+    /// Of a task with that name.
+    pub(crate) fn named(name: Option<Box<str>>) -> Option<Box<Self>> {
+        name.map(|name| Box::new(Self { name: Some(name), deaths: Vec::new() }))
+    }
+}
 
 /// Where a task stands.
 #[derive(Debug)]
@@ -156,7 +169,33 @@ impl Task {
         !matches!(self.phase, Phase::Finished(_) | Phase::Failed(_))
     }
 
-    /// Whether somebody wants its value: the client, or an unfinished task.
+    pub(crate) const fn has_failed(&self) -> bool {
+        matches!(self.phase, Phase::Failed(_))
+    }
+
+    pub(crate) const fn is_call(&self) -> bool {
+        matches!(self.role, Role::Call { .. })
+    }
+
+    /// What it has as an actor, if it is one.
+    pub(crate) const fn actor(&self) -> Option<&Actor> {
+        match &self.role {
+            Role::Actor(actor) => Some(actor),
+            _ => None,
+        }
+    }
+
+    /// Whether its value is no value but an actor, or stands for one: then it ends when nobody needs it.
+    pub(crate) const fn is_living(&self) -> bool {
+        matches!(self.role, Role::Actor(_) | Role::Reference)
+    }
+
+    /// Whether it needs the values of its inputs: until it has ended, and as long as it lives.
+    pub(crate) const fn needs_inputs(&self) -> bool {
+        self.is_unfinished() || (self.is_living() && !self.has_failed())
+    }
+
+    /// Whether somebody wants its value: the client, or a task that needs it.
     pub(crate) const fn is_value_needed(&self) -> bool {
         self.kept || self.needing > 0
     }
@@ -168,16 +207,26 @@ impl Task {
 
     /// Whether its value can be made again by running it.
     pub(crate) const fn is_recomputable(&self) -> bool {
-        self.function.is_some() && !self.lineage_dropped
+        self.function.is_some() && !self.lineage_dropped && !matches!(self.role, Role::Call { .. })
     }
 
     pub(crate) fn death_count(&self) -> u32 {
-        self.deaths.as_ref().map_or(0, |deaths| u32::try_from(deaths.0.len()).unwrap_or(u32::MAX))
+        self.rare.as_ref().map_or(0, |rare| u32::try_from(rare.deaths.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Notes the death of a worker that held it.
+    pub(crate) fn blame(&mut self, line: Arc<str>) {
+        self.rare.get_or_insert_default().deaths.push(line);
+    }
+
+    /// Forgets the deaths, which are returned.
+    pub(crate) fn forgive(&mut self) -> Vec<Arc<str>> {
+        self.rare.as_mut().map(|rare| core::mem::take(&mut rare.deaths)).unwrap_or_default()
     }
 
     /// What people call it; empty if it has no name.
     pub(crate) fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_default()
+        self.rare.as_ref().and_then(|rare| rare.name.as_deref()).unwrap_or_default()
     }
 
     pub(crate) fn state(&self) -> TaskState {

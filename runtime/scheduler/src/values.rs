@@ -5,6 +5,7 @@
 //! return it stays as long as the record stays if it cannot be made again, as does an upload wherever it is, so that
 //! lineage always has an end that exists.
 use crate::action::{Action, InputSource, Outcome};
+use crate::role::Role;
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase, Task, Value};
 use alloc::boxed::Box;
@@ -19,6 +20,9 @@ impl Scheduler {
     pub(crate) fn publish(&mut self, turn: &mut Turn<'_>, key: Key, value: Value, maker: Option<WorkerId>) {
         for &holder in &value.holders {
             self.workers.hold(holder, key, value.size);
+            if self.tasks[key].actor().is_some() {
+                self.workers.move_in(holder, key, &self.shapes[self.tasks[key].shape]);
+            }
         }
         let is_safe = value.at_master;
         let task = &mut self.tasks[key];
@@ -26,17 +30,22 @@ impl Scheduler {
         task.published = true;
         task.moved = false;
         task.failures = 0;
-        task.deaths = None;
+        task.forgive();
         if let Some(worker) = maker {
             task.story.push(turn.now, Chapter::Finished { worker });
         }
         if task.kept {
             self.announce(turn, key);
         }
-        if is_safe {
-            self.drop_lineage(key, true);
-        } else {
-            self.stop_needing_inputs(key);
+        match self.tasks[key].role {
+            // It lives, and needs what it is made of.
+            Role::Actor(_) | Role::Reference => {}
+            Role::Call { .. } => {
+                self.end_call(key);
+                self.drop_lineage(key, true);
+            }
+            Role::Plain if is_safe => self.drop_lineage(key, true),
+            Role::Plain => self.stop_needing_inputs(key),
         }
         self.advance_consumers(turn, key);
         if !self.tasks[key].is_value_needed() {
@@ -74,7 +83,7 @@ impl Scheduler {
         }
         let key = self.tasks.find(value.task).filter(|_| value.output == 0);
         let Some(key) = key else { return turn.act(Action::Free { worker, value }) };
-        let is_needed = self.tasks[key].is_value_needed();
+        let (is_needed, is_actor) = (self.tasks[key].is_value_needed(), self.tasks[key].actor().is_some());
         match &mut self.tasks[key].phase {
             Phase::Adopting(adoption) => {
                 let size = adoption.orphan.size;
@@ -82,7 +91,7 @@ impl Scheduler {
                 self.publish(turn, key, Value { size, at_master: false, holders: smallvec![worker] }, None);
             }
             Phase::Finished(copies) if copies.holders.contains(&worker) => {}
-            Phase::Finished(copies) if copies.is_available() && is_needed => {
+            Phase::Finished(copies) if copies.is_available() && is_needed && !is_actor => {
                 copies.holders.push(worker);
                 self.workers.hold(worker, key, copies.size);
             }
@@ -93,6 +102,10 @@ impl Scheduler {
     /// A client did not find the value where it was said to be. It is told where else it is, now or once it is made again.
     pub(crate) fn on_value_missing(&mut self, turn: &mut Turn<'_>, value: ValueId, holder: WorkerId) {
         let Some(key) = self.tasks.find(value.task).filter(|_| value.output == 0) else { return };
+        // Clients get no more of an actor than its name.
+        if self.tasks[key].actor().is_some() {
+            return;
+        }
         self.revoke(turn, key, holder);
         if self.tasks[key].kept {
             self.announce(turn, key);
@@ -135,8 +148,9 @@ impl Scheduler {
                 Phase::Finished(_) | Phase::Failed(_) | Phase::Assigned { running: true, .. } => continue,
                 Phase::Waiting { missing } => *missing += 1,
                 Phase::Queued => {
-                    self.dequeue(consumer);
+                    self.unqueue(consumer);
                     self.tasks[consumer].phase = Phase::Waiting { missing: 1 };
+                    self.make_unready(consumer);
                 }
                 Phase::Assigned { .. } | Phase::Pausing { .. } | Phase::Uploading | Phase::Adopting(_) => {}
             }
@@ -158,9 +172,12 @@ impl Scheduler {
             return self.unsettled.failing.push((key, Arc::new(failure)));
         }
         self.tasks[key].story.push(turn.now, Chapter::ValueLost);
-        for i in 0..self.tasks[key].inputs.len() {
-            let input = self.tasks[key].inputs[i].task;
-            self.tasks[input].needing += 1;
+        // One that lives has never stopped needing them.
+        if !self.tasks[key].is_living() {
+            for i in 0..self.tasks[key].inputs.len() {
+                let input = self.tasks[key].inputs[i].task;
+                self.tasks[input].needing += 1;
+            }
         }
         self.begin(turn, key);
     }
@@ -188,13 +205,13 @@ impl Scheduler {
     }
 
     /// The task will never run again: its inputs may go for its sake.
-    pub(crate) fn drop_lineage(&mut self, key: Key, was_unfinished: bool) {
+    pub(crate) fn drop_lineage(&mut self, key: Key, needed_them: bool) {
         if self.tasks[key].inputs.is_empty() {
             return;
         }
         self.tasks[key].lineage_dropped = true;
         for edge in self.tasks.disconnect(key) {
-            self.tasks[edge.task].needing -= u32::from(was_unfinished);
+            self.tasks[edge.task].needing -= u32::from(needed_them);
             self.doubt(edge.task);
         }
     }
@@ -214,6 +231,9 @@ impl Scheduler {
         if task.is_unfinished() {
             return self.abandon(turn, key);
         }
+        if task.is_living() && !task.has_failed() {
+            return self.retire(turn, key);
+        }
         let is_record_needed = task.is_record_needed();
         let must_stay = is_record_needed && !task.is_recomputable();
         self.free_copies(turn, key, must_stay);
@@ -226,7 +246,7 @@ impl Scheduler {
     /// What is to be adopted once more still is, if something was made from it.
     fn abandon(&mut self, turn: &mut Turn<'_>, key: Key) {
         let task = &self.tasks[key];
-        if task.published && !task.consumers.is_empty() {
+        if task.published && !task.consumers.is_empty() && !task.is_living() {
             if !task.is_recomputable() {
                 return;
             }
@@ -240,14 +260,18 @@ impl Scheduler {
     }
 
     /// Frees a value everywhere, or if it must stay, at the workers if the master has it too.
-    fn free_copies(&mut self, turn: &mut Turn<'_>, key: Key, must_stay: bool) {
-        let value_id = self.tasks[key].value_id();
-        let Phase::Finished(value) = &mut self.tasks[key].phase else { return };
+    pub(crate) fn free_copies(&mut self, turn: &mut Turn<'_>, key: Key, must_stay: bool) {
+        let task = &mut self.tasks[key];
+        let (value_id, shape, is_actor) = (task.value_id(), task.shape, task.actor().is_some());
+        let Phase::Finished(value) = &mut task.phase else { return };
         if must_stay && !value.at_master {
             return;
         }
         for worker in value.holders.drain(..) {
             self.workers.drop_value(worker, key, value.size);
+            if is_actor {
+                self.workers.move_out(worker, key, &self.shapes[shape]);
+            }
             turn.act(Action::Free { worker, value: value_id });
         }
         if value.at_master && !must_stay {
@@ -267,6 +291,7 @@ impl Scheduler {
     /// Removes everything of a task whose job is closed; its dependencies go with the job.
     pub(crate) fn erase(&mut self, turn: &mut Turn<'_>, key: Key) {
         self.withdraw(turn, key);
+        self.end_actor(turn, key);
         self.free_copies(turn, key, false);
         let task = self.tasks.discard(key);
         self.shapes.release(task.shape);

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources, WorkerId};
 
 /// Orders workers by expected start of one more attempt: how willing they are, expected wait in nanoseconds, then share
-/// of slots in use.
-pub(crate) type LoadRank = (Willingness, u64, u64, WorkerId);
+/// of slots in use, then actors that live there.
+pub(crate) type LoadRank = (Willingness, u64, u64, usize, WorkerId);
 
 /// What a worker makes of one more attempt; the smallest is asked first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,17 +110,44 @@ impl Workers {
     }
 
     pub(crate) fn sit(&mut self, id: WorkerId, attempt: AttemptId, seat: Seat, shape: &Shape) {
-        self.update(id, |worker| worker.sit(attempt, seat, shape));
+        self.update_for(seat.is_call, id, |worker| worker.sit(attempt, seat, shape));
     }
 
-    pub(crate) fn stand_up(&mut self, id: WorkerId, attempt: AttemptId, shape: &Shape) {
-        self.update(id, |worker| worker.stand_up(attempt, shape));
-        self.note_gain(id);
+    pub(crate) fn stand_up(&mut self, id: WorkerId, seat: &Seat, attempt: AttemptId, shape: &Shape) {
+        self.update_for(seat.is_call, id, |worker| worker.stand_up(attempt, shape));
+        if !seat.is_call {
+            self.note_gain(id);
+        }
     }
 
     pub(crate) fn change_seat(&mut self, id: WorkerId, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {
-        self.update(id, |worker| worker.change_seat(attempt, change));
-        self.note_gain(id);
+        let is_call = self.seat(id, attempt).is_some_and(|seat| seat.is_call);
+        self.update_for(is_call, id, |worker| worker.change_seat(attempt, change));
+        if !is_call {
+            self.note_gain(id);
+        }
+    }
+
+    /// An actor lives there from now on.
+    pub(crate) fn move_in(&mut self, id: WorkerId, actor: Key, shape: &Shape) {
+        self.update(id, |worker| worker.move_in(actor, shape));
+    }
+
+    /// An actor has ended there.
+    pub(crate) fn move_out(&mut self, id: WorkerId, actor: Key, shape: &Shape) {
+        if self.joined.contains_key(&id) {
+            self.update(id, |worker| worker.move_out(actor, shape));
+            self.note_gain(id);
+        }
+    }
+
+    /// Calls take nothing of what workers are ranked by.
+    fn update_for(&mut self, is_call: bool, id: WorkerId, change: impl FnOnce(&mut Worker)) {
+        if !is_call {
+            self.update(id, change);
+        } else if let Some(worker) = self.joined.get_mut(&id) {
+            change(worker);
+        }
     }
 
     /// Marks an attempt as asked back, once and for all. Gains no room: the attempt is still there.
@@ -247,7 +274,7 @@ fn rank(id: WorkerId, worker: &Worker) -> LoadRank {
         _ if worker.pressed => Willingness::Reluctant,
         _ => Willingness::Free,
     };
-    (willingness, worker.expected_wait(), share, id)
+    (willingness, worker.expected_wait(), share, worker.residents.len(), id)
 }
 
 /// Raises every amount in `largest` to what `capacity` has.

@@ -10,6 +10,9 @@ pub enum Encoding {
     Raw,
     /// What Python's pickle makes of an object, with its large buffers behind an index.
     Pickle,
+    /// The name of an actor: what [`TaskId::to_bytes`](crate::TaskId::to_bytes) makes of its constructor or of a
+    /// reference to it.
+    Actor,
 }
 
 /// A hash of a type's name (FNV-1a, 64 bit): equal names give equal hashes in every build.

@@ -33,13 +33,28 @@ pub enum FailureKind {
     Refused,
     /// Its attempts kept using more memory than their workers have.
     OutOfMemory,
+    /// It was a call an actor had been given when its worker was lost: it may or may not have run.
+    ActorLost,
+    /// It was an actor, or called one, that has ended for good.
+    ActorDied,
+    /// The actor it called has as many calls waiting as it may have.
+    ActorFull,
 }
 
 impl FailureKind {
     /// Whether submitting the same task again may succeed without changing it.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Error | Self::Panicked | Self::StoreFull | Self::ValueLost | Self::NoSuchResources)
+        matches!(
+            self,
+            Self::Error
+                | Self::Panicked
+                | Self::StoreFull
+                | Self::ValueLost
+                | Self::NoSuchResources
+                | Self::ActorLost
+                | Self::ActorFull
+        )
     }
 
     /// The word for it in messages, metrics and stories.
@@ -58,6 +73,9 @@ impl FailureKind {
             Self::NoSuchResources => "asks for resources no worker has",
             Self::Refused => "was refused",
             Self::OutOfMemory => "ran out of memory",
+            Self::ActorLost => "was with an actor that was lost",
+            Self::ActorDied => "does not live (any more)",
+            Self::ActorFull => "was refused by an actor that is full",
         }
     }
 }

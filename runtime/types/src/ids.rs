@@ -48,6 +48,22 @@ pub struct TaskId {
     pub index: u32,
 }
 
+impl TaskId {
+    /// As eight bytes that mean the same everywhere.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        ((self.job.0 as u64) << 32 | self.index as u64).to_le_bytes()
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) was given; none for bytes of another length.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let number = u64::from_le_bytes(bytes.try_into().ok()?);
+        let half = |bits: u64| u32::try_from(bits).expect("half of 64 bits");
+        Some(Self { job: JobId(half(number >> 32)), index: half(number & u64::from(u32::MAX)) })
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task {}.{}", self.job.0, self.index)

@@ -2,6 +2,7 @@
 #![no_std]
 extern crate alloc;
 
+mod actor;
 mod encoding;
 mod failure;
 mod ids;
@@ -12,6 +13,7 @@ mod task;
 mod time;
 mod worker;
 
+pub use actor::{ActorName, ActorOptions, TaskRole};
 pub use encoding::{Encoding, TypeHash};
 pub use failure::{FailureKind, TaskFailure};
 pub use ids::{AttemptId, Epoch, FunctionId, JobId, NodeId, TaskId, ValueId, WorkerId};

@@ -1,4 +1,5 @@
 //! What the scheduler is told about a task, and the states people see.
+use crate::actor::TaskRole;
 use crate::ids::{FunctionId, TaskId, ValueId};
 use crate::resources::Resources;
 use alloc::boxed::Box;
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct TaskSpec {
     /// Its name in the cluster.
     pub id: TaskId,
-    /// What runs; `None` for a value the client uploads itself (`put`), which ends when the upload does.
+    /// What runs; `None` for a value the client uploads itself (`put`), which ends when the upload does, and for a
+    /// reference to an actor.
     pub function: Option<FunctionId>,
     /// Values it needs, each listed once.
     pub inputs: Box<[ValueId]>,
@@ -25,6 +27,8 @@ pub struct TaskSpec {
     pub kept: bool,
     /// What people call it; the function's name if there is none.
     pub name: Option<Box<str>>,
+    /// What it is in relation to actors.
+    pub role: TaskRole,
 }
 
 impl TaskSpec {
@@ -40,6 +44,7 @@ impl TaskSpec {
             retries: 0,
             kept: false,
             name: None,
+            role: TaskRole::Plain,
         }
     }
 }

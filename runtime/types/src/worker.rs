@@ -61,6 +61,8 @@ pub struct WorkerInfo {
     pub assigned: u32,
     /// Of those, the ones it has said it started.
     pub running: u32,
+    /// Actors that live there.
+    pub actors: u32,
     /// Bytes of values it holds.
     pub held_bytes: u64,
     /// Whether it is short of memory: then it gets an attempt only when it has nothing to do.

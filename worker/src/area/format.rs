@@ -20,6 +20,7 @@ pub(super) fn header(encoding: Encoding, size: u64) -> [u8; HEADER] {
         Encoding::Raw => (0_u64, 0),
         Encoding::Bincode(TypeHash(hash)) => (1, hash),
         Encoding::Pickle => (2, 0),
+        Encoding::Actor => (3, 0),
     };
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(&MAGIC);
@@ -47,6 +48,7 @@ pub(super) fn open_value(mut bytes: Bytes) -> io::Result<(Encoding, Bytes)> {
         0 => Ok((Encoding::Raw, bytes)),
         1 => Ok((Encoding::Bincode(TypeHash(field(2))), bytes)),
         2 => Ok((Encoding::Pickle, bytes)),
+        3 => Ok((Encoding::Actor, bytes)),
         tag => Err(wrong(&format!("has the unknown encoding {tag}"))),
     }
 }

@@ -1,4 +1,5 @@
 //! Real workers in threads of this process, obeying a master that does exactly what each test says.
+mod actors;
 mod languages;
 mod lending;
 mod master;

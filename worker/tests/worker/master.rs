@@ -1,7 +1,7 @@
 //! A master without a scheduler: it lets workers in, says what it is told to say, and hears what they answer.
 use bytes::Bytes;
 use quiltwork_protocol::codec::{encode_value, encoding_of};
-use quiltwork_protocol::master_to_worker::{Assignment, Input, InputValue, Place};
+use quiltwork_protocol::master_to_worker::{Assignment, Duty, Input, InputValue, Place};
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome, Made};
 use quiltwork_protocol::{Holder, MasterToWorker, Parcel, Purpose, VALUE_LIMIT, Welcome, WorkerToMaster, You};
 use quiltwork_transport::{Authority, Connection, Endpoint, Identity, Link, Role, meet};
@@ -160,9 +160,9 @@ impl Worker {
                 self.say(MasterToWorker::DefineFunction { function, name: name.into() });
             }
             payloads.extend(call.payloads);
-            let Call { inputs, slots, name, partition, .. } = call;
+            let Call { inputs, slots, name, partition, duty, .. } = call;
             let attempt = attempt(index);
-            assignments.push(Assignment { attempt, function, inputs, slots, name, partition });
+            assignments.push(Assignment { attempt, function, inputs, slots, name, partition, duty });
         }
         let dispatch = Parcel::new(MasterToWorker::Dispatch { assignments }, payloads);
         self.link.sender.push(&dispatch).unwrap();
@@ -284,11 +284,24 @@ pub(crate) struct Call {
     slots: u32,
     name: Option<Box<str>>,
     partition: Option<u32>,
+    duty: Duty,
 }
 
 impl Call {
     pub(crate) fn new() -> Self {
-        Self { inputs: Vec::new(), payloads: Vec::new(), slots: 1, name: None, partition: None }
+        Self { inputs: Vec::new(), payloads: Vec::new(), slots: 1, name: None, partition: None, duty: Duty::Task }
+    }
+
+    /// It makes an actor that runs so many calls at a time.
+    pub(crate) fn making_actor(mut self, max_concurrency: u32) -> Self {
+        self.duty = Duty::Actor { max_concurrency };
+        self
+    }
+
+    /// It is a call of the actor that a task has made.
+    pub(crate) fn of_actor(mut self, index: u32) -> Self {
+        self.duty = Duty::Call { actor: attempt(index).task };
+        self
     }
 
     pub(crate) fn named(mut self, name: &str, partition: u32) -> Self {

@@ -1,6 +1,6 @@
 //! Joining and leaving: refusals, shutdown, a master that is gone or talks nonsense.
 use crate::master::{Call, FakeMaster, attempt, soon};
-use quiltwork_protocol::master_to_worker::Assignment;
+use quiltwork_protocol::master_to_worker::{Assignment, Duty};
 use quiltwork_protocol::{MasterToWorker, RefusalKind};
 use quiltwork_transport::{Endpoint, Role};
 use quiltwork_types::FunctionId;
@@ -54,7 +54,8 @@ async fn run_aside(config: quiltwork_worker::WorkerConfig) -> WorkerError {
 async fn an_attempt_of_an_undefined_function_breaks_the_protocol() {
     let worker = FakeMaster::new().worker(1).await;
     let (inputs, slots, name, partition) = (Vec::new(), 1, None, None);
-    let assignment = Assignment { attempt: attempt(1), function: FunctionId(5), inputs, slots, name, partition };
+    let duty = Duty::Task;
+    let assignment = Assignment { attempt: attempt(1), function: FunctionId(5), inputs, slots, name, partition, duty };
     worker.say(MasterToWorker::Dispatch { assignments: vec![assignment] });
     let error = worker.ended().await.unwrap_err();
     assert!(error.to_string().contains("f5, which was not defined"), "{error}");

@@ -1,6 +1,7 @@
 //! State × event → actions: one table per rule of the scheduler, each told as given, when, then.
 mod adopting;
 mod binding;
+mod calling;
 mod cancelling;
 mod inheriting;
 mod losing;
