@@ -1,6 +1,6 @@
 //! Quiltwork itself as a contender: a cluster of two workers, and which file measures what. Measures nothing itself.
 use crate::request::{Contender, Figures, Request};
-use crate::{learning, life, moves, programs, small};
+use crate::{actors, learning, life, moves, programs, small};
 use anyhow::Result;
 use quiltwork::{LocalCluster, WorkerId};
 
@@ -61,6 +61,7 @@ async fn measure(cluster: &LocalCluster, request: &Request) -> Result<Option<Fig
         "shared-value" => moves::shared_value(client, request).await,
         "moves" => moves::between_workers(cluster, request).await,
         "client-moves" => moves::with_client(client, request).await,
+        "actor-calls" => actors::calls(client, request).await,
         "undisturbed" => life::undisturbed(client, request).await,
         "kill-recovery" => life::kill_recovery(cluster, request).await,
         "averaging-digits" => learning::digits(client, request).await,

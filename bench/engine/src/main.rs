@@ -2,6 +2,7 @@
 //!
 //! `quiltwork-bench NAME` reads requests from its input and writes an answer to each: `figures` with the seconds they took,
 //! or why there are none. What the measurements mean is in `bench/comparison/measurements`.
+mod actors;
 mod engine;
 mod learning;
 mod life;
