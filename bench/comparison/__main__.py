@@ -10,12 +10,11 @@ from comparison.machine import machine, versions
 from comparison.measuring import measure
 from comparison.options import parse
 from comparison.publishing import publish, write
-from comparison.registry import all_contenders, all_measurements
 from comparison.results import Results
 
 
 def main() -> None:
-    options = parse(sys.argv[1:], all_contenders(), all_measurements())
+    options = parse(sys.argv[1:])
     surroundings = machine()
     results = Results(
         machine=surroundings,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from comparison.contender import Contender
 from comparison.measurement import GROUPS, Measurement
+from comparison.registry import all_contenders, all_measurements
 from comparison.results import DOCUMENT
 
 FULL_ROUNDS = 5
@@ -32,8 +34,9 @@ class Options:
         return min(measurement.limit, QUICK_LIMIT) if self.quick else measurement.limit
 
 
-def parse(arguments: list[str], contenders: list[type[Contender]], measurements: list[Measurement]) -> Options:
+def parse(arguments: list[str]) -> Options:
     """The options, or the end of the program with what is wrong with them."""
+    contenders, measurements = all_contenders(), all_measurements()
     names = [measurement.name for measurement in measurements]
     parser = argparse.ArgumentParser(
         prog="bench/run",
@@ -75,3 +78,7 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("at least one round is needed")
     return number
+
+
+if __name__ == "__main__":
+    parse(sys.argv[1:])

@@ -10,14 +10,17 @@ from comparison.table import number
 
 WIDTH, LABELS, VALUES = 860, 190, 110
 BAR, HEAD, GAP = 20, 30, 14
-COLOURS = ["#2f6f4f", "#4f9f74", "#c0504d", "#d98c3f", "#e0b04c", "#5b7fa6", "#86a3c3", "#9a9a9a", "#b5b5b5", "#c8c8c8"]
+COLOURS = ["#2f6f4f", "#4f9f74", "#c0504d", "#d98c3f", "#e0b04c", "#5b7fa6", "#86a3c3", "#8064a2"]
+LIMIT_COLOUR = "#b5b5b5"
 WIDE = 30.0
 """Medians further apart than this are shown on a logarithmic scale."""
 
 
 def picture(results: Results, rows: list[Row]) -> str:
     """The picture as text. Bars are medians, lines go from minimum to maximum."""
-    colours = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(results.contenders)}
+    compared = [name for name in results.contenders if name not in results.limits]
+    colours = dict.fromkeys(results.contenders, LIMIT_COLOUR)
+    colours |= {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(compared)}
     shapes: list[str] = []
     top = GAP
     for row in rows:
