@@ -140,6 +140,8 @@ impl TaskRecord {
 struct JobRecords {
     tasks: DenseMap<TaskRecord>,
     counted: u64,
+    /// The number behind the highest one that ever had a record: a job numbers its tasks densely.
+    announced: u32,
 }
 
 /// The records of all jobs and the bytes they count for.
@@ -177,6 +179,11 @@ impl Payloads {
         self.jobs.get(&task.job)?.tasks.get(task.index)
     }
 
+    /// Whether the task has, or had, a record.
+    pub(crate) fn was_announced(&self, task: TaskId) -> bool {
+        self.jobs.get(&task.job).is_some_and(|records| task.index < records.announced)
+    }
+
     /// Keeps a record. Its job is open and has no record of that number.
     ///
     /// # Errors
@@ -190,6 +197,7 @@ impl Payloads {
         let records = self.jobs.get_mut(&task.job).expect("a job has its table from its arrival to its end");
         records.counted += bytes;
         self.counted += bytes;
+        records.announced = records.announced.max(task.index.saturating_add(1));
         records.tasks.insert(task.index, record);
         Ok(())
     }
@@ -286,6 +294,18 @@ mod tests {
         payloads.close_job(JOB);
         payloads.open_job(JOB);
         payloads.insert(task(0), with_literal(b"1234567890")).unwrap();
+    }
+
+    #[test]
+    fn what_was_forgotten_is_known_to_have_been_announced() {
+        let mut payloads = Payloads::new(10);
+        payloads.open_job(JOB);
+        payloads.insert(task(4), with_literal(b"x")).unwrap();
+        payloads.forget(task(4));
+        assert!(payloads.record(task(4)).is_none() && payloads.was_announced(task(4)));
+        assert!(!payloads.was_announced(task(5)), "its announcement may be on its way");
+        payloads.close_job(JOB);
+        assert!(!payloads.was_announced(task(4)));
     }
 
     #[test]

@@ -44,6 +44,8 @@ impl Handler<OfferUpload> for Master {
 
     fn handle(&mut self, OfferUpload { task, size }: OfferUpload, ctx: &mut Self::Context) -> Offered {
         match self.payloads.record(task).map(|record| &record.value) {
+            // Given up before its bytes came: nobody needs to wait for its announcement.
+            None if self.payloads.was_announced(task) => Offered::Refused,
             None => Offered::Unknown,
             Some(StoredValue::Announced(_, announced)) if *announced == size => Offered::Welcome,
             Some(StoredValue::Announced(_, announced)) => {
