@@ -53,6 +53,7 @@ impl Counter {
         self.seen.clone()
     }
 
+    #[expect(clippy::unused_self, reason = "it is where the actor is")]
     fn pid(&self) -> u32 {
         std::process::id()
     }
@@ -150,14 +151,14 @@ impl Relay {
 fn add_from_a_task(counter: Actor<Counter>, times: u64) -> quiltwork::Result<u64> {
     let client = Client::current()?;
     let calls: Vec<_> = (0..times).map(|_| client.submit(counter.add(1))).collect();
-    calls.iter().map(|call| call.wait()).last().unwrap_or(Ok(0))
+    calls.iter().try_fold(0, |_, call| call.wait())
 }
 
 #[quiltwork::task]
 fn add_to_each(counters: Actors<Counter>, by: u64) -> quiltwork::Result<Vec<u64>> {
     let client = Client::current()?;
     let calls: Vec<_> = counters.iter().map(|counter| client.submit(counter.add(by))).collect();
-    calls.iter().map(|call| call.wait()).collect()
+    calls.iter().map(Handle::wait).collect()
 }
 
 #[quiltwork::task]
