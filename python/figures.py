@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -46,6 +46,38 @@ def latencies(client: qw.Client) -> list[float]:
     return sorted(1e6 * seconds(client.submit(operator.neg, 1).result) for _ in range(CALLS))
 
 
+class Counter:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, by: int) -> int:
+        self.count += by
+        return self.count
+
+
+def numbers(count: int) -> Iterator[int]:
+    yield from range(count)
+
+
+def report_actors(client: qw.Client) -> None:
+    counter = client.actor(Counter)
+
+    def calls() -> None:
+        client.gather([counter.add.remote(1) for _ in range(TASKS)])
+
+    def one_by_one() -> None:
+        for _ in range(CALLS):
+            counter.add.remote(1).result()
+
+    def read() -> None:
+        assert sum(1 for _ in client.submit(numbers, TASKS)) == TASKS
+
+    calls()
+    report("calls of an actor, one by one", "calls/s", [CALLS / seconds(one_by_one) for _ in range(ROUNDS)])
+    report(f"{TASKS:,} calls of an actor at once", "calls/s", [TASKS / seconds(calls) for _ in range(ROUNDS)])
+    report("items of a stream", "items/s", [TASKS / seconds(read) for _ in range(ROUNDS)])
+
+
 def main() -> None:
     print("| figure | unit | min / median / max |\n|---|---|---|")
     report(
@@ -66,6 +98,7 @@ def main() -> None:
         rounds = [latencies(client) for _ in range(ROUNDS)]
         report("submit one, wait for it: p50", "µs", [times[CALLS // 2] for times in rounds])
         report("submit one, wait for it: p99", "µs", [times[CALLS * 99 // 100] for times in rounds])
+        report_actors(client)
         for size, name in ((LARGE // 100, "1 MB"), (LARGE, "100 MB")):
             arrays = [client.submit(np.ones, size) for _ in range(ROUNDS)]
             qw.wait(arrays)
