@@ -16,7 +16,15 @@ import pytest
 from conftest import eventually
 
 import quiltwork as qw
-from quiltwork.errors import ActorDiedError, ActorFullError, ActorLostError, CannotTravel, RemoteError, TaskCancelled
+from quiltwork.errors import (
+    ActorDiedError,
+    ActorFullError,
+    ActorLostError,
+    CannotTravel,
+    RemoteError,
+    TaskCancelled,
+    UsageError,
+)
 
 
 @qw.actor
@@ -259,7 +267,10 @@ def test_a_killed_actor_raises_and_never_hangs(client: qw.Client) -> None:
     for future in (running, waiting, counter.get.remote()):
         with pytest.raises(ActorDiedError):
             future.result(timeout=60)
-    assert isinstance(counter.get.remote().exception(timeout=60), qw.errors.TaskError)
+    early = client.actor(Counter)
+    client.kill(early)
+    with pytest.raises(ActorDiedError):
+        early.get.remote().result(timeout=60)
 
 
 def test_a_lost_actor_is_made_again_as_often_as_it_may() -> None:
@@ -396,3 +407,66 @@ def test_an_actor_whose_method_ends_its_process_is_told_from_one_that_raises(cli
     with pytest.raises(RemoteError, match="SystemExit: 3"):
         exiting.leave.remote().result()
     assert exiting.get.remote().result() == 1
+
+
+def test_an_actor_lives_on_the_workers_it_is_given(client: qw.Client) -> None:
+    for worker in client.workers():
+        assert client.actor(Counter, workers=worker).pid.remote().result() == worker.pid
+        bound = Counter.options(workers=[worker.id]).remote()  # type: ignore[attr-defined]
+        assert bound.pid.remote().result() == worker.pid
+    with pytest.raises(UsageError, match="no worker of this cluster"):
+        client.actor(Counter, workers="nobody")
+
+
+def test_a_call_makes_several_results_if_asked(client: qw.Client) -> None:
+    class Dividing:
+        def divide(self, x: int, y: int) -> tuple[int, int]:
+            return divmod(x, y)
+
+    class Awaiting:
+        async def divide(self, x: int, y: int) -> tuple[int, int]:
+            return divmod(x, y)
+
+    for cls in (Dividing, Awaiting):
+        dividing: Any = client.actor(cls)
+        quotient, rest = dividing.divide.options(outputs=2).remote(17, 5)
+        assert (quotient.result(), rest.result()) == (3, 2)
+        assert quotient.name == f"{cls.__name__}.divide[0]"
+        assert client.submit(operator.add, quotient, rest).result() == 5
+        (wrong,) = dividing.divide.options(outputs=1).remote(17, 5)
+        with pytest.raises(ValueError, match=rf"`.*{cls.__name__}\.divide` returned a `tuple` of more than 1 results"):
+            wrong.result()
+    with pytest.raises(ValueError, match="at least one result"):
+        client.actor(Dividing).divide.options(outputs=0)
+
+
+def test_options_that_are_those_of_tasks_are_refused(client: qw.Client) -> None:
+    counter = client.actor(Counter)
+    for options in ({"timeout": 1}, {"workers": []}, {"priority": 1}):
+        with pytest.raises(UsageError, match=f"no option `{next(iter(options))}`") as refused:
+            counter.get.options(**options)  # type: ignore[call-overload]
+        assert refused.value.hint is not None and "result(timeout=...)" in refused.value.hint
+    with pytest.raises(TypeError, match=r"no option `timeout`"):
+        Counter.options(timeout=1)  # type: ignore[attr-defined]
+
+
+def test_tasks_that_use_actors_are_known_by_their_key_and_tried_again(client: qw.Client, tmp_path: Path) -> None:
+    counter, other = client.actor(Counter), client.actor(Counter, 100)
+    keyed = [client.submit(add_to, one, 1, pure=True) for one in (counter, other, counter)]
+    assert keyed[0] is keyed[2] and keyed[0] is not keyed[1]
+    assert (keyed[0].result(), keyed[1].result()) == (1, 101)
+
+    def careful(counter: Any, path: Path) -> int:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        return add_to(counter, 1)
+
+    failed = client.submit(careful, counter, tmp_path / "fixed")
+    assert isinstance(failed.exception(), FileNotFoundError)
+    (tmp_path / "fixed").touch()
+    client.retry(failed)
+    assert failed.result() == 2
+    call = counter.add.remote(1, fail=True)
+    assert isinstance(call.exception(), ValueError)
+    with pytest.raises(UsageError, match="made by an actor"):
+        client.retry(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import logging
@@ -10,7 +11,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -215,3 +216,46 @@ def test_progress_is_a_bar_in_the_cell_of_a_notebook(client: qw.Client, monkeypa
     monkeypatch.setitem(sys.modules, "IPython.display", parts)
     assert shown_by(terminal(True), lambda: qw.progress(client.map(abs, range(3)))) == ""
     assert shown[-1].startswith('<progress max="1" value="1.0000"') and "3/3 done" in shown[-1]
+
+
+class Speaking:
+    def __init__(self) -> None:
+        print("made")
+
+    def speak(self) -> None:
+        print("begun, ", end="")
+        print("ended")
+        print("not ended", end="")
+
+
+class SpeakingBeside:
+    def __init__(self) -> None:
+        self.turn = asyncio.Event()
+
+    async def first(self) -> None:
+        print("first ", end="")
+        await self.turn.wait()
+        print("is whole", end="")
+
+    async def second(self) -> None:
+        print("second ", end="")
+        await asyncio.sleep(0)
+        print("as well")
+        self.turn.set()
+
+
+def test_lines_of_actors_and_streams_have_their_names() -> None:
+    lines: list[qw.Line] = []
+
+    def numbers() -> Iterator[int]:
+        print("a number")
+        yield 1
+
+    with qw.Client(n_workers=1, output=lines.append) as client:
+        client.actor(Speaking).speak.remote().result()
+        beside = client.actor(SpeakingBeside)
+        client.gather([beside.first.remote(), beside.second.remote()])
+        assert list(client.submit(numbers)) == [1]
+    told = [(line.task, line.text) for line in lines]
+    assert told[:3] == [("Speaking", "made"), ("speak", "begun, ended"), ("speak", "not ended")]
+    assert told[3:] == [("second", "second as well"), ("first", "first is whole"), ("numbers", "a number")]

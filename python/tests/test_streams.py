@@ -207,3 +207,38 @@ def test_a_stream_is_no_value(client: qw.Client) -> None:
     assert repr(stream) == "<Stream numbers: at item 0>" and next(stream) == 0
     stream.close()
     assert repr(stream) == "<Stream numbers: closed>"
+
+
+def test_a_stream_runs_on_the_workers_it_is_given(client: qw.Client) -> None:
+    def pids() -> Iterator[int]:
+        yield os.getpid()
+
+    for worker in client.workers():
+        assert list(client.submit(pids, workers=worker)) == [worker.pid]
+
+
+def test_with_outputs_a_generator_function_is_a_task(client: qw.Client) -> None:
+    first, second = client.submit(numbers, 2, outputs=2)
+    assert (first.result(), second.result()) == (0, 1)
+    (only,) = numbers.options(outputs=1).remote(1)
+    assert only.result() == 0
+    for future in client.submit(numbers, 3, outputs=2):
+        with pytest.raises(ValueError, match="a `generator` of more than 2 results"):
+            future.result()
+    for future in client.submit(numbers_asynchronously, 2, outputs=2):
+        with pytest.raises(TypeError, match="returned a `async_generator`, and not 2 results"):
+            future.result()
+
+
+def test_options_that_streams_and_tasks_do_not_share_are_refused(client: qw.Client) -> None:
+    with pytest.raises(UsageError, match="no timeout") as refused:
+        client.submit(numbers, 3, timeout=1)
+    assert refused.value.hint is not None
+    for make in (
+        lambda: client.submit(abs, -1, prefetch=2),  # type: ignore[call-overload]
+        lambda: client.submit(numbers, 2, outputs=2, prefetch=2),
+        lambda: client.map(abs, [-1], prefetch=2),  # type: ignore[call-overload]
+        lambda: qw.task(prefetch=2)(abs).remote(-1),
+    ):
+        with pytest.raises(UsageError, match="nothing to make ahead"):
+            make()

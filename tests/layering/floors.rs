@@ -13,6 +13,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("quiltwork", 4),
     ("quiltwork-python", 5),
     ("quiltwork-examples", 5),
+    ("quiltwork-scheduler-bench", 6),
+    ("quiltwork-bench", 6),
     ("quiltwork-tests", 6),
 ];
 

@@ -10,7 +10,8 @@ impl Scheduler {
         for &task in tasks {
             let Some(key) = self.tasks.find(task).map(|key| self.actor_meant_by(key)) else { continue };
             let task = &self.tasks[key];
-            if task.actor().is_some() && task.published {
+            // Who asks something of it hears the same, whether it had been made by then or not.
+            if task.actor().is_some() && (task.published || task.is_unfinished()) {
                 self.kill(key);
                 continue;
             }

@@ -173,6 +173,16 @@ fn a_killed_actor_fails_all_its_calls_and_those_that_come() {
 }
 
 #[test]
+fn an_actor_that_is_killed_before_it_was_made_has_died_all_the_same() {
+    let mut stage = Stage::new(&[1]);
+    stage.submit([actor(0, 5), call(1, 0, &[])]);
+    let killed = stage.cancels(&[0]);
+    assert!(killed.contains(&cancel(0, attempt(0, 1))), "{killed:?}");
+    assert_eq!(failed(&killed), [0, 1].map(|index| (index, FailureKind::ActorDied)));
+    assert_eq!(failed(&stage.submit([call(2, 0, &[])])), [(2, FailureKind::ActorDied)]);
+}
+
+#[test]
 fn a_task_that_has_a_handle_of_it_may_go_on_without_the_actor() {
     let mut stage = with_actor(&[1, 1], actor(0, 0));
     let holder = dispatched(&stage.submit([kept(1, &[0])]))[0];

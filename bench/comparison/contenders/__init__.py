@@ -1,0 +1,1 @@
+"""The contenders, one file each. A file says in `CONTENDERS` which it has; nothing else needs to know of it."""

@@ -1,0 +1,1 @@
+"""What the tasks do: plain functions that every contender finds by their names, and that know none of them."""

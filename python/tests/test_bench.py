@@ -1,0 +1,51 @@
+"""The benchmark runs: as a command, with this package alone and little work. What is fast is not looked at."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import PATIENCE
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+def test_the_benchmark_measures_this_package_and_says_who_is_missing(tmp_path: Path) -> None:
+    arguments = ["--quick", "--rounds", "1", "--only", "chain", "--only", "memory", "--out", str(tmp_path)]
+    contenders = ["--contender", "quiltwork", "--contender", "serial", "--contender", "quiltwork-rust"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "comparison", *arguments, *contenders],
+        cwd=tmp_path,
+        env={"PATH": "", "PYTHONPATH": str(BENCH), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ran.returncode == 0, ran.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    rows = {f"{row['measurement']} {row['key']}": row["contenders"] for row in results["rows"]}
+    assert rows["chain hop"]["quiltwork"]["median"] > rows["chain hop"]["serial"]["median"] > 0
+    assert rows["memory idle"]["quiltwork"]["samples"][0] > 1
+    assert rows["chain hop"]["quiltwork-rust"] == {"note": "not built: quiltwork-bench"}
+    assert "| chain of 200, per hop | µs | " in ran.stdout
+    assert (tmp_path / "tasks.svg").read_text().startswith("<svg")
+
+
+def test_every_contender_and_every_measurement_is_found() -> None:
+    program = (
+        "from comparison.registry import all_contenders, all_measurements\n"
+        "print(len({c.name for c in all_contenders()}), len({m.name for m in all_measurements()}))\n"
+        "for m in all_measurements():\n"
+        "    for quick in (True, False):\n"
+        "        sizes = m.sizes(quick)\n"
+        "        assert sizes is None or m.figures(sizes), m.name\n"
+    )
+    environment = {"PATH": "", "PYTHONPATH": str(BENCH), "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    contenders, measurements = map(int, ran.stdout.split())
+    files = [path for path in (BENCH / "comparison" / "contenders").glob("*.py") if path.stem != "__init__"]
+    assert contenders >= len(files)
+    assert measurements >= len([*(BENCH / "comparison" / "measurements").glob("*.py")]) - 1
