@@ -13,7 +13,7 @@ from quiltwork._calls import Function
 from quiltwork._cluster import WorkerName
 from quiltwork._options import of_actor
 from quiltwork._pickled import load
-from quiltwork._yielding import ENDED, Yielding
+from quiltwork._yielding import ENDED, PICKLED_END, Yielding
 from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class Stream(Generic[T]):
             else:
                 # The mark of the end is small, and so is here; an item that is not stays in the cluster.
                 payload = future._handle.here()
-                if not self._is_item(None if payload is None else load(payload)):
+                is_end = payload is not None and bytes(payload.open()[0]) == PICKLED_END
+                if not self._is_item(ENDED if is_end else future):
                     return
             yield future
 

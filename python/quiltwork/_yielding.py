@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ class Ended:
 
 
 ENDED = Ended()
+PICKLED_END = pickle.dumps(ENDED, protocol=5)
 
 
 class _Source:

@@ -54,7 +54,7 @@ fn logistic_step(model: Parameters, rows: Rows<f64>) -> train::Result<Update> {
     }
     let rate = RATE / rows.labels.len() as f64;
     weights.iter_mut().zip(&gradient).for_each(|(weight, slope)| *weight -= rate * slope);
-    Ok(Update { parameters: model, samples: rows.labels.len() as u64, metrics: Metrics::new() })
+    Ok(Update::new(model, rows.labels.len() as u64, Metrics::new()))
 }
 
 fn likelihood(scores: &mut [f64]) {
@@ -66,7 +66,7 @@ fn likelihood(scores: &mut [f64]) {
 
 #[quiltwork::task]
 fn network_step(model: Parameters, rows: Rows<f32>) -> train::Result<Update> {
-    Ok(Update { parameters: descend(model, &rows)?, samples: rows.labels.len() as u64, metrics: Metrics::new() })
+    Ok(Update::new(descend(model, &rows)?, rows.labels.len() as u64, Metrics::new()))
 }
 
 /// Forward and backward through the network, once, with all rows.
