@@ -15,9 +15,9 @@ from quiltwork._workers import Programs, program_workers, worker_command
 _open: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
 
 
-# What the engine tells of a worker: number, process id, node, slots, memory, whether it runs functions in Python,
-# attempts that run, bytes it holds.
-WorkerRow = tuple[int, int, int | None, int, int, bool, int, int]
+# What the engine tells of a worker: number, process id, node, slots, memory, attempts that run, bytes it holds, whether
+# it runs functions in Python.
+WorkerRow = tuple[int, int, int | None, int, int, int, int, bool]
 
 
 class Worker(NamedTuple):
@@ -39,7 +39,7 @@ class Worker(NamedTuple):
     @classmethod
     def of(cls, row: WorkerRow) -> Worker:
         """From what the engine says."""
-        number, pid, node, slots, memory, python, *_ = row
+        number, pid, node, slots, memory, _, _, python = row
         return cls(f"w{number}", pid, None if node is None else f"{node:016x}", slots, memory, python)
 
     @property

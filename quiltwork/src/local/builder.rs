@@ -61,7 +61,7 @@ pub(super) struct Company {
 pub(super) struct Plan {
     /// Each of at least one worker.
     pub(super) companies: Vec<Company>,
-    /// Whether they run different programs.
+    /// Whether any of them runs another program than this one.
     pub(super) mixed: bool,
     /// Of all companies together.
     pub(super) workers: usize,
@@ -276,7 +276,7 @@ impl LocalClusterBuilder {
             return Err(invalid(message, "ask for 1 or more nodes, and no more than workers"));
         }
         Ok(Plan {
-            mixed: companies.len() > 1 || self.python_workers > 0,
+            mixed: self.python_workers > 0 || self.others.iter().any(|(_, workers)| *workers > 0),
             companies,
             workers,
             slots: u32::try_from(self.slots).expect("it is at most 1024"),
@@ -416,6 +416,7 @@ mod tests {
         assert_eq!((workers, plan.workers, plan.mixed), (vec![2, 3, 1], 6, true));
         assert!(!builder().workers(1).plan().expect("it makes sense").mixed);
         assert!(builder().workers(0).python_workers(1).plan().expect("it makes sense").mixed);
+        assert!(builder().workers(0).workers_of("other", 1).plan().expect("it makes sense").mixed);
         assert!(builder().workers(1).workers_of("other", usize::MAX).plan().is_err());
     }
 
