@@ -12,7 +12,6 @@ from quiltwork._actor import ActorHandle, Kind
 from quiltwork._calls import Function
 from quiltwork._cluster import WorkerName
 from quiltwork._options import of_actor
-from quiltwork._pickled import load
 from quiltwork._yielding import ENDED, PICKLED_END, Yielding
 from quiltwork.errors import UsageError
 
