@@ -38,6 +38,7 @@ type Buffers<'py> = Vec<Bound<'py, PyAny>>;
 impl Session {
     /// Starts a cluster on this machine, whose workers are what `command` starts, and so many of other programs.
     #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "the options of a cluster, named where it is called")]
     fn start(
         py: Python<'_>,
         command: Vec<String>,

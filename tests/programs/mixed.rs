@@ -98,6 +98,7 @@ impl Tally {
     }
 
     async fn total(&self) -> u64 {
+        tokio::task::yield_now().await;
         self.0.values().sum()
     }
 }
