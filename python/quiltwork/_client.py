@@ -17,7 +17,7 @@ from quiltwork._functions import Shelf, is_generator_function
 from quiltwork._future import Future, interruptible, wait
 from quiltwork._link import Link
 from quiltwork._nested import futures_in, replaced
-from quiltwork._options import chosen
+from quiltwork._options import NONE_CHOSEN, chosen
 from quiltwork._pickled import dump, load
 from quiltwork._raised import explain
 from quiltwork._recipe import PickledCall, retry
@@ -485,7 +485,8 @@ class Client(Link):
         return future
 
     def _chosen(self, **options: Any) -> Chosen:
-        return chosen(self.workers, **options)
+        # To look at each of them takes its time.
+        return NONE_CHOSEN if options == chosen.__kwdefaults__ else chosen(self.workers, **options)
 
     def _start(
         self,
