@@ -133,6 +133,12 @@ class Session:
         options: Options | None,
         name: str | None,
     ) -> Handle: ...
+    def submit_all(
+        self,
+        function: str,
+        calls: Sequence[tuple[bytes, Sequence[memoryview], Sequence[Handle]]],
+        options: Options | None,
+    ) -> list[Handle]: ...
     def construct(
         self,
         function: str,

@@ -14,8 +14,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{
-    Argument, Encoding, IntoArgument, Opaque, actor_named, actor_of, call, call_actor, construct, ended, note_copy,
-    write_log_if_asked,
+    self, Argument, Encoding, IntoArgument, Opaque, actor_named, actor_of, call, call_actor, construct, ended,
+    note_copy, write_log_if_asked,
 };
 use quiltwork::{Client, LocalCluster, TaskCall, WorkerLog};
 use std::path::PathBuf;
@@ -33,6 +33,8 @@ struct Open {
 
 /// The large parts of a pickle, each an object with the buffer protocol.
 type Buffers<'py> = Vec<Bound<'py, PyAny>>;
+/// A call: its pickled arguments, and the tasks whose values belong to them.
+type Dumped<'py> = (Bound<'py, PyAny>, Buffers<'py>, Vec<PyRef<'py, Handle>>);
 
 #[pymethods]
 impl Session {
@@ -95,6 +97,27 @@ impl Session {
     ) -> PyResult<Handle> {
         let call = call(function, arguments(pickle, &buffers, &inputs)?);
         self.begin(py, call, options.as_deref(), name)
+    }
+
+    /// Submits calls of one function, which travel together; each is as for `submit`, but without a name.
+    fn submit_all(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        calls: Vec<Dumped<'_>>,
+        options: Option<PyRef<'_, Options>>,
+    ) -> PyResult<Vec<Handle>> {
+        let client = self.client()?;
+        let call = |(pickle, buffers, inputs): &Dumped<'_>| {
+            let call = call(function, arguments(pickle, buffers, inputs)?);
+            Ok(match &options {
+                Some(options) => options.of(call),
+                None => call,
+            })
+        };
+        let calls = calls.iter().map(call).collect::<PyResult<Vec<_>>>()?;
+        let handles = py.detach(|| client.map(calls, |call| call));
+        Ok(handles.into_iter().map(Handle::new).collect())
     }
 
     /// Makes an actor by its constructor's name; the rest is as for `submit`.
@@ -162,9 +185,9 @@ impl Session {
 
     /// Brings a pickled value into the cluster.
     fn put(&self, py: Python<'_>, pickle: &Bound<'_, PyAny>, buffers: Buffers<'_>) -> PyResult<Handle> {
-        let (client, value) = (self.client()?, joined(pickle, &buffers)?);
+        let (client, pieces) = (self.client()?, apart(pickle, &buffers)?);
         // Much else may be on its way.
-        let put = py.detach(|| client.put(&value));
+        let put = py.detach(|| bindings::put(&client, Encoding::Pickle, pieces));
         Ok(Handle::new(put.map_err(|error| raised(py, &error))?))
     }
 
@@ -309,8 +332,15 @@ fn arguments(
 
 /// A pickle and its buffers as one value.
 fn joined(pickle: &Bound<'_, PyAny>, buffers: &[Bound<'_, PyAny>]) -> PyResult<Opaque> {
+    let pieces = apart(pickle, buffers)?;
+    if !buffers.is_empty() {
+        note_copy(pieces.iter().map(Bytes::len).sum());
+    }
+    Ok(Opaque { encoding: Encoding::Pickle, bytes: pieces.concat().into() })
+}
+
+/// A pickle and its buffers, which belong one behind the other.
+fn apart(pickle: &Bound<'_, PyAny>, buffers: &[Bound<'_, PyAny>]) -> PyResult<Vec<Bytes>> {
     let buffers: Vec<Bytes> = buffers.iter().map(borrow).collect::<PyResult<_>>()?;
-    note_copy(buffers.iter().map(Bytes::len).sum());
-    let bytes = pieces(borrow(pickle)?, buffers).concat().into();
-    Ok(Opaque { encoding: Encoding::Pickle, bytes })
+    Ok(pieces(borrow(pickle)?, buffers))
 }

@@ -59,6 +59,14 @@ pub fn without_slot(call: TaskCall<Opaque>) -> TaskCall<Opaque> {
     call.without_slot()
 }
 
+/// Brings a value into the cluster of which the bytes stand apart; they are joined only where they are kept.
+///
+/// # Errors
+/// As for [`Client::put`].
+pub fn put(client: &Client, encoding: Encoding, pieces: Vec<Bytes>) -> Result<Handle<Opaque>> {
+    client.put_pieces(encoding, pieces)
+}
+
 /// The call of an actor's constructor by the name workers know it by. The value of its handle is the actor's name; the
 /// actor lives until the last handle is dropped and all that takes it has ended.
 ///

@@ -32,13 +32,14 @@ use crate::call::{Call, TaskCall};
 use crate::error::{Error, Problem, Result};
 use crate::graph::{Graph, ValueKey};
 use crate::init;
+use bytes::Bytes;
 use cell::Cell;
 use handle::Target;
 use quiltwork_master::Doorway;
 use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::codec::CodecError;
 use quiltwork_protocol::master_to_client::Answer;
-use quiltwork_types::{ActorName, WorkerInfo};
+use quiltwork_types::{ActorName, Encoding, WorkerInfo};
 use session::Session;
 use std::collections::HashMap;
 use std::fmt;
@@ -195,8 +196,13 @@ impl Client {
         let (encoding, bytes) =
             encoded.map_err(|error| Error::Encode(Problem::new(format!("the value cannot travel: {error}"))))?;
         let size = bytes.len();
-        let cell = submission::put(self.session.shared(), encoding, bytes)?;
-        Ok((Handle::new(self.target(cell)), size))
+        Ok((self.put_pieces(encoding, vec![bytes])?, size))
+    }
+
+    /// Puts a value of which the bytes stand apart; they are joined only where they are kept.
+    pub(crate) fn put_pieces<T>(&self, encoding: Encoding, pieces: Vec<Bytes>) -> Result<Handle<T>> {
+        let cell = submission::put(self.session.shared(), encoding, pieces)?;
+        Ok(Handle::new(self.target(cell)))
     }
 
     /// The workers there are.

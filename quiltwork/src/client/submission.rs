@@ -1,7 +1,7 @@
 //! From calls to messages: numbers tasks and functions, moves large literals out of the way, cuts parcels of a handy size.
 use super::cell::Cell;
 use super::session::{Reference, Shared};
-use super::upload::Cargo;
+use super::upload::{Cargo, size_of};
 use crate::argument::{Form, Source};
 use crate::call::{Call, NamedArgument};
 use crate::error::{Error, Problem, Result};
@@ -134,7 +134,7 @@ pub(super) fn check_size(size: usize, limit: u64, what: impl FnOnce() -> String)
 /// the same order.
 pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result<Vec<Arc<Cell>>> {
     let Batch { mut calls, large } = batch;
-    let large: Vec<_> = large.into_iter().map(|literal| Cargo::load(shared, literal)).collect();
+    let large: Vec<_> = large.into_iter().map(|(encoding, bytes)| Cargo::load(shared, encoding, vec![bytes])).collect();
     let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     let first_put = outgoing.number(shared, large.len() + calls.len())?;
     let puts = u32::try_from(large.len()).expect("no more than were numbered");
@@ -147,12 +147,12 @@ pub(super) fn submit(shared: &Arc<Shared>, batch: Batch, kept: &[u32]) -> Result
     let cells: Vec<_> = cells.collect();
     shared.expect(&cells)?;
     let sent = announce_all(shared, first_put, large).and_then(|()| {
-        let mut parcels = Parcels::new(shared, first_put, first);
+        let mut parcels = Parcels::new(shared, first_put, first, last_uses(&calls));
         for (index, call) in (0..).zip(calls) {
             let function = outgoing.define(shared, call.function)?;
             parcels.add(index, function, call)?;
         }
-        parcels.cut()
+        parcels.finish()
     });
     if let Err(error) = sent {
         shared.forget(&cells);
@@ -182,10 +182,10 @@ pub(super) fn refer(shared: &Arc<Shared>, actor: ActorName) -> Result<Arc<Cell>>
     Ok(cell)
 }
 
-/// Brings a value into the cluster; its cell ends when somebody there holds it.
-pub(super) fn put(shared: &Arc<Shared>, encoding: Encoding, bytes: Bytes) -> Result<Arc<Cell>> {
-    check_size(bytes.len(), shared.value_limit, || "the value".to_owned())?;
-    let cargo = Cargo::load(shared, (encoding, bytes));
+/// Brings a value into the cluster, whose pieces belong one behind the other; its cell ends when somebody there holds it.
+pub(super) fn put(shared: &Arc<Shared>, encoding: Encoding, pieces: Vec<Bytes>) -> Result<Arc<Cell>> {
+    check_size(size_of(&pieces), shared.value_limit, || "the value".to_owned())?;
+    let cargo = Cargo::load(shared, encoding, pieces);
     let plain = encoding == Encoding::MessagePack;
     let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     let task = outgoing.number(shared, 1)?;
@@ -196,6 +196,19 @@ pub(super) fn put(shared: &Arc<Shared>, encoding: Encoding, bytes: Bytes) -> Res
         return Err(error);
     }
     Ok(cell)
+}
+
+/// For each call the last one of the batch that takes its result; 0 if none does.
+fn last_uses(calls: &[Call]) -> Vec<u32> {
+    let mut last = vec![0; calls.len()];
+    for (index, call) in (0..).zip(calls) {
+        for source in call.arguments.iter().flat_map(|argument| argument.form.sources()).chain(&call.actor) {
+            if let Source::Value(key) = source {
+                last[key.index as usize] = index;
+            }
+        }
+    }
+    last
 }
 
 fn announce_all(shared: &Shared, first: TaskId, values: Vec<Cargo>) -> Result<()> {
@@ -239,12 +252,18 @@ struct Parcels<'a> {
     held: Vec<Arc<Reference>>,
     /// In which line calls of actors stand: every task that submits some has one of its own.
     lane: u32,
+    /// See [`last_uses`].
+    last_uses: Vec<u32>,
+    /// Tasks whose results a later parcel takes: one that ends before that parcel comes would be forgotten if nobody kept
+    /// it.
+    bridging: Vec<TaskId>,
 }
 
 impl<'a> Parcels<'a> {
-    fn new(shared: &'a Shared, next_put: TaskId, first: TaskId) -> Self {
+    fn new(shared: &'a Shared, next_put: TaskId, first: TaskId, last_uses: Vec<u32>) -> Self {
         let lane = TaskContext::current().map_or(0, |task| task.lane());
-        Self { shared, first, next_put, tasks: Vec::new(), payloads: Vec::new(), bytes: 0, held: Vec::new(), lane }
+        let (tasks, payloads, held, bridging) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { shared, first, next_put, tasks, payloads, bytes: 0, held, lane, last_uses, bridging }
     }
 
     fn add(&mut self, index: u32, function: FunctionId, call: Call) -> Result<()> {
@@ -302,8 +321,30 @@ impl<'a> Parcels<'a> {
             return Ok(());
         }
         self.bytes = 0;
+        self.keep_bridging();
         let message = ClientToMaster::Submit { tasks: std::mem::take(&mut self.tasks) };
         self.shared.say(&Parcel::new(message, std::mem::take(&mut self.payloads)))
+    }
+
+    /// Has those kept for the time being of which this parcel does not have all consumers.
+    fn keep_bridging(&mut self) {
+        let Some(end) = self.tasks.last().map(|task| task.task.index - self.first.index) else { return };
+        for task in &mut self.tasks {
+            let last_use = self.last_uses[(task.task.index - self.first.index) as usize];
+            if last_use > end && !task.options.kept {
+                task.options.kept = true;
+                self.bridging.push(task.task);
+            }
+        }
+    }
+
+    /// Sends the rest. All consumers have been named then.
+    fn finish(mut self) -> Result<()> {
+        self.cut()?;
+        if !self.bridging.is_empty() {
+            self.shared.errands.release(self.bridging);
+        }
+        Ok(())
     }
 }
 

@@ -31,6 +31,39 @@ fn a_function_is_named_once_before_its_first_use() {
     }
 }
 
+/// Of a graph too large for one message the master may have run and forgotten the first part before the rest is there.
+#[test]
+fn what_a_later_message_needs_is_kept_until_all_have_been_sent() {
+    let mut master = FakeMaster::start();
+    let client = master.client();
+    let mut graph = Graph::new();
+    let first: Vec<Value<u64>> = (0..4000).map(|n: u64| graph.add(add(n, n))).collect();
+    let second: Vec<Value<u64>> = first.iter().map(|n| graph.add(add(*n, *n))).collect();
+    let sum = graph.add(total(&second[..2]));
+    let handle = client.submit_graph(graph, &sum);
+
+    let (mut messages, mut named) = (0, 0);
+    let mut kept = HashSet::new();
+    while named < 8001 {
+        let (tasks, _) = master.hear_tasks();
+        messages += 1;
+        for task in &tasks {
+            for argument in &task.arguments {
+                let Argument::Value(ValueId { task: input, .. }) = argument else { continue };
+                let is_here = tasks.iter().any(|other| other.task == *input);
+                assert!(is_here || kept.contains(input), "{input} may be forgotten by now");
+            }
+        }
+        kept.extend(tasks.iter().filter(|task| task.options.kept).map(|task| task.task));
+        named += tasks.len();
+    }
+    assert!(messages > 1, "the graph is too small for this test");
+    assert!(kept.remove(&handle.id().unwrap()));
+    let (released, _) = master.hear();
+    let ClientToMaster::Release { tasks } = released else { panic!("{released:?}") };
+    assert_eq!(tasks.into_iter().collect::<HashSet<_>>(), kept);
+}
+
 #[test]
 fn options_arrive_as_they_were_given() {
     let mut master = FakeMaster::start();
@@ -254,7 +287,10 @@ fn threads_that_submit_at_the_same_time_share_one_numbering() {
         })
         .collect();
     let handles: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
-    let heard: Vec<_> = (0..400).map(|_| master.hear_tasks().0[0].task.index).collect();
+    let mut heard = Vec::new();
+    while heard.len() < 400 {
+        heard.extend(master.hear_tasks().0.iter().map(|task| task.task.index));
+    }
     assert_eq!(heard, (0..400).collect::<Vec<_>>());
     assert_eq!(handles.iter().map(quiltwork::Handle::id).collect::<HashSet<_>>().len(), 400);
 }

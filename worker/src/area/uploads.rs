@@ -9,6 +9,7 @@ use super::folder::{self, remove, stem, unless_missing};
 use super::format::HEADER;
 use super::part::{Draft, Part};
 use super::{Area, Place};
+use bytes::Bytes;
 use quiltwork_types::{Encoding, JobId, ValueId, WorkerId};
 use std::fs;
 use std::io::{self, ErrorKind, IoSlice};
@@ -28,29 +29,30 @@ impl Area {
     ///
     /// # Errors
     /// If there is no room or it cannot be written.
-    pub fn write_upload(&self, job: JobId, encoding: Encoding, payload: &[u8]) -> io::Result<Upload> {
+    pub fn write_upload(&self, job: JobId, encoding: Encoding, pieces: &[Bytes]) -> io::Result<Upload> {
         static UPLOADS: AtomicU64 = AtomicU64::new(0);
         let number = UPLOADS.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}.{}.{number}~", suffix(job), std::process::id());
-        let written = self.write_in(Place::Memory, &name, encoding, payload);
+        let written = self.write_in(Place::Memory, &name, encoding, pieces);
         let part = match written {
             Err(error) if error.kind() == ErrorKind::StorageFull && self.disk.is_some() => {
-                self.write_in(Place::Disk, &name, encoding, payload)?
+                self.write_in(Place::Disk, &name, encoding, pieces)?
             }
             written => written?,
         };
         Ok(Upload { area: self.clone(), part })
     }
 
-    fn write_in(&self, place: Place, name: &str, encoding: Encoding, payload: &[u8]) -> io::Result<Part> {
+    fn write_in(&self, place: Place, name: &str, encoding: Encoding, pieces: &[Bytes]) -> io::Result<Part> {
         let path = self.at(place).expect("looked for by the caller").path().join(name);
-        let size = payload.len() as u64;
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
         let spare = if place == Place::Memory { self.take_spare_as(path.clone(), size) } else { None };
         let draft = match spare.map(|spare| Draft::reuse(spare, encoding, size)) {
             Some(Ok(draft)) => draft,
             Some(Err(_)) | None => Draft::create(place, path, encoding, size)?,
         };
-        draft.write_at(0, &mut [IoSlice::new(payload)])?;
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        draft.write_at(0, &mut slices)?;
         let (part, _) = draft.seal()?.into_parts();
         Ok(part)
     }
@@ -157,7 +159,11 @@ mod tests {
     }
 
     fn put(area: &Area, job: JobId) {
-        area.write_upload(job, Encoding::Raw, b"four").unwrap().seal(value(job)).unwrap().leave_to_workers();
+        area.write_upload(job, Encoding::Raw, &[Bytes::from_static(b"four")])
+            .unwrap()
+            .seal(value(job))
+            .unwrap()
+            .leave_to_workers();
     }
 
     fn files(area: &Area) -> usize {
@@ -189,7 +195,7 @@ mod tests {
     #[test]
     fn what_was_written_to_disk_is_adopted_there() {
         let (_folder, area) = area();
-        let part = area.write_in(Place::Disk, "part~", Encoding::Raw, b"four").unwrap();
+        let part = area.write_in(Place::Disk, "part~", Encoding::Raw, &[Bytes::from_static(b"four")]).unwrap();
         Upload { area: area.clone(), part }.seal(value(JOB)).unwrap().leave_to_workers();
         assert_eq!(area.adopt(value(JOB), 4, &[], WORKER).unwrap(), Some(Place::Disk));
         assert_eq!(area.map(value(JOB), WORKER).unwrap().unwrap().1, "four");
@@ -208,8 +214,8 @@ mod tests {
     #[test]
     fn an_upload_that_the_master_is_not_told_of_leaves_nothing() {
         let (_folder, area) = area();
-        drop(area.write_upload(JOB, Encoding::Raw, b"x").unwrap());
-        drop(area.write_upload(JOB, Encoding::Raw, b"x").unwrap().seal(value(JOB)).unwrap());
+        drop(area.write_upload(JOB, Encoding::Raw, &[Bytes::from_static(b"x")]).unwrap());
+        drop(area.write_upload(JOB, Encoding::Raw, &[Bytes::from_static(b"x")]).unwrap().seal(value(JOB)).unwrap());
         assert_eq!(files(&area), 0);
     }
 
@@ -218,7 +224,9 @@ mod tests {
         let (_folder, area) = area();
         put(&area, JOB);
         put(&area, OTHER);
-        std::mem::forget(area.write_upload(JOB, Encoding::Raw, b"cut off").unwrap());
+        std::mem::forget(
+            area.write_upload(JOB, Encoding::Raw, &[Bytes::from_static(b"cut "), Bytes::from_static(b"off")]).unwrap(),
+        );
         area.remove_uploads(JOB);
         assert_eq!(files(&area), 1);
         assert!(area.adopt(value(OTHER), 4, &[], WORKER).unwrap().is_some());

@@ -456,7 +456,7 @@ fn nanoseconds_on_processor() -> u64 {
 
 /// Writes value 1 as its client does; what a worker is asked then.
 fn written(store: &NodeStore, payload: &'static [u8]) -> Orphan {
-    let upload = store.area.write_upload(JobId(1), Encoding::Raw, payload).unwrap();
+    let upload = store.area.write_upload(JobId(1), Encoding::Raw, &[Bytes::copy_from_slice(payload)]).unwrap();
     upload.seal(value(1)).unwrap().leave_to_workers();
     Orphan { value: value(1), size: payload.len() as u64, formerly: Vec::new() }
 }
