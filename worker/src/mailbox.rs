@@ -29,6 +29,8 @@ struct State {
     is_closed: bool,
     /// The thread sleeps by the bell.
     is_asleep: bool,
+    /// The thread waits for calls to be answered, not only for calls to come.
+    awaits_answers: bool,
     /// Wakes the thread where it has an event loop.
     waker: Option<Waker>,
 }
@@ -151,6 +153,7 @@ impl Mailbox {
     pub(crate) fn wait_until_running(&self, at_most: usize) {
         let mut state = self.lock();
         while state.running.len() > at_most {
+            state.awaits_answers = true;
             state = self.sleep(state);
         }
     }
@@ -161,6 +164,7 @@ impl Mailbox {
         if state.running.len() <= at_most {
             return Poll::Ready(());
         }
+        state.awaits_answers = true;
         state.wake_later(waker);
         Poll::Pending
     }
@@ -169,12 +173,15 @@ impl Mailbox {
     pub(crate) fn on_answered(&self, attempt: AttemptId) {
         let mut state = self.lock();
         state.running.remove(&attempt);
-        self.ring(state);
+        if state.awaits_answers {
+            self.ring(state);
+        }
     }
 
     /// Takes the next call that may run, and counts it as running.
     fn start_next(&self, state: &mut State) -> Option<Waiting> {
         if state.running.len() >= self.max_concurrency {
+            state.awaits_answers = true;
             return None;
         }
         let waiting = state.waiting.pop_front()?;
@@ -195,6 +202,7 @@ impl Mailbox {
     fn ring(&self, mut state: MutexGuard<'_, State>) {
         let waker = state.waker.take();
         let is_asleep = std::mem::take(&mut state.is_asleep);
+        state.awaits_answers = false;
         drop(state);
         if is_asleep {
             self.bell.notify_one();
