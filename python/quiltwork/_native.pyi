@@ -209,6 +209,7 @@ class Reply:
 class Guard:
     def call(self, function: Callable[[], _T]) -> _T: ...
 
+@final
 class Strategy:
     @staticmethod
     def weighted_average() -> Strategy: ...
