@@ -19,8 +19,7 @@ from quiltwork._link import Link
 from quiltwork._nested import futures_in, replaced
 from quiltwork._options import NONE_CHOSEN, chosen
 from quiltwork._pickled import dump, load
-from quiltwork._raised import explain
-from quiltwork._recipe import PickledCall, retry
+from quiltwork._recipe import PickledCall, explain_one_of, retry
 from quiltwork._rust import PlainForms, RustFunction, RustTask, submit_rust
 from quiltwork._several import pick, pick_counted
 from quiltwork.errors import UsageError
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from quiltwork._executor import Executor
     from quiltwork._options import Chosen
     from quiltwork._output import Line
-    from quiltwork._raised import Needed
     from quiltwork._stream import Stream
     from quiltwork._workers import Programs
 
@@ -341,7 +339,7 @@ class Client(Link):
         try:
             payloads = interruptible(waited, lambda: self._session.gather(handles, timeout))
         except Exception as error:
-            _explain(error, waited)
+            explain_one_of(error, waited)
             # The way through this package is of no interest.
             error.__traceback__ = None
             raise
@@ -572,17 +570,6 @@ class Client(Link):
         from quiltwork._actor import make
 
         return make(self, cls, options, args, kwargs)
-
-
-def _explain(error: BaseException, futures: list[Future[Any]]) -> None:
-    """Says in a note which argument of which of these tasks came from one that failed, if that is why."""
-
-    def parameter_of(needed: Needed) -> str | None:
-        failed = (future._recipe for future in futures if future._handle.id == needed.task_id)
-        recipe = next(failed, None)
-        return None if recipe is None else recipe.parameter_of(needed)
-
-    explain(error, parameter_of)
 
 
 def current_client() -> Client:

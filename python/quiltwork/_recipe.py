@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from quiltwork._future import Future
 from quiltwork._nested import futures_in
+from quiltwork._raised import explain
 from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,3 +139,14 @@ def _cannot(future: Future[Any], why: str, hint: str) -> UsageError:
     error = UsageError(f"`{future.name}` cannot be tried again: {why}")
     error.hint = f"{hint}, or submit it again"
     return error
+
+
+def explain_one_of(error: BaseException, futures: list[Future[Any]]) -> None:
+    """Says in a note which argument of which of these tasks came from one that failed, if that is why."""
+
+    def parameter_of(needed: Needed) -> str | None:
+        failed = (future._recipe for future in futures if future._handle.id == needed.task_id)
+        recipe = next(failed, None)
+        return None if recipe is None else recipe.parameter_of(needed)
+
+    explain(error, parameter_of)
