@@ -6,8 +6,8 @@ import atexit
 import contextlib
 import sys
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
-from itertools import count, islice
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, cast, overload
 
 from quiltwork import _native
@@ -22,6 +22,7 @@ from quiltwork._pickled import dump, load
 from quiltwork._recipe import PickledCall, explain_one_of, retry
 from quiltwork._rust import PlainForms, RustFunction, RustTask, submit_rust
 from quiltwork._several import pick, pick_counted
+from quiltwork._together import submit_all
 from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ Item = TypeVar("Item")
 
 _open: weakref.WeakSet[Client] = weakref.WeakSet()
 _newest: list[weakref.ref[Client]] = []
-# How many calls of `Client.map` travel in one message.
-_CALLS_TOGETHER = 64
 
 
 class Client(Link):
@@ -229,9 +228,7 @@ class Client(Link):
             return [self._stream(fn, {**options, "key": key}, args, kwargs) for args, key in calls]
         function, native = self._function(fn), self._chosen(**options).native
         if key is None and not pure and isinstance(function, Function):
-            # Of what has no length the next item may be long in coming, and those before it must not wait for it.
-            together = _CALLS_TOGETHER if all(isinstance(items, Sized) for items in iterables) else 1
-            return self._submit_all(function, zip(*iterables), kwargs, native, together)
+            return submit_all(self, function, iterables, kwargs, native)
         return [self._submit(function, args, kwargs, native, key, pure) for args, key in calls]
 
     def run_on_all(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> dict[Worker, T]:
@@ -487,26 +484,6 @@ class Client(Link):
         if key is not None:
             self._keyed[key] = future
         return future
-
-    def _submit_all(
-        self,
-        function: Function[T],
-        calls: Iterator[tuple[Any, ...]],
-        kwargs: dict[str, Any],
-        options: _native.Options | None,
-        together: int,
-    ) -> list[Future[T]]:
-        """Submits calls that have neither keys nor names, several in one message."""
-        shelved = [] if function.handle is None else [function.handle]
-        futures: list[Future[T]] = []
-        while batch := list(islice(calls, together)):
-            dumped = [function.dump_call(args, kwargs) for args in batch]
-            sent = [(pickled, buffers, [*(one._handle for one in given), *shelved]) for (pickled, buffers), given in dumped]
-            handles = self._session.submit_all(function.name, sent, options)
-            for args, (pickled, given), handle in zip(batch, dumped, handles):
-                recipe = PickledCall(function, pickled, given, options, args, kwargs)
-                futures.append(Future(self, handle, function.short_name, recipe))
-        return futures
 
     def _chosen(self, **options: Any) -> Chosen:
         # To look at each of them takes its time.
