@@ -35,7 +35,7 @@ def submit_all(
     futures: list[Future[T]] = []
     while batch := list(islice(calls, together)):
         dumped = [function.dump_call(args, kwargs) for args in batch]
-        sent = [(pickle, buffers, [*(one._handle for one in given), *shelved]) for (pickle, buffers), given in dumped]
+        sent = [(*pickled, [*(one._handle for one in given), *shelved]) for pickled, given in dumped]
         handles = client._session.submit_all(function.name, sent, options)
         for args, (pickled, given), handle in zip(batch, dumped, handles):
             recipe = PickledCall(function, pickled, given, options, args, kwargs)
