@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 import quiltwork as qw
-from quiltwork.errors import CannotTravel, ConnectionLost, OutOfMemory, Poisoned, RemoteError, TaskCancelled
+from quiltwork.errors import (
+    CannotTravel,
+    ConnectionLost,
+    OutOfMemory,
+    Poisoned,
+    RemoteError,
+    TaskCancelled,
+    TaskError,
+)
 
 
 class Unlucky(Exception):
@@ -43,6 +51,12 @@ def fail_deeply(number: int) -> None:
         fail(number)
     except Unlucky as error:
         raise RuntimeError("deep") from error
+
+
+def test_a_function_in_rust_that_no_worker_has_is_said_to_be_missing(client: qw.Client) -> None:
+    with pytest.raises(TaskError, match="app::count") as raised:
+        client.submit(qw.rust("app::count"), 3).result()
+    assert "programs=" in str(raised.value)
 
 
 def test_the_very_exception_is_raised_with_the_remote_traceback(client: qw.Client) -> None:

@@ -265,7 +265,9 @@ impl TaskError {
 }
 
 fn unknown_task_hint(similar: &[&'static str]) -> String {
-    did_you_mean(similar) + "the worker was built from another program or an older build: rebuild and restart it"
+    did_you_mean(similar)
+        + "the worker was built from another program or an older build: rebuild and restart it, or give the cluster workers \
+           of that program (`workers_of` in Rust, `programs=` in Python)"
 }
 
 /// What `shown` displays, cut after `limit` bytes. A `Display` that fails says what it said before it failed.
