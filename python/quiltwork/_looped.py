@@ -58,7 +58,7 @@ class Looped:
 
     async def _finished(self) -> None:
         for call in self._running:
-            call.cancel()
+            _cancel_once(call)
         await asyncio.gather(*self._running, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_asyncgens()
 
@@ -106,7 +106,13 @@ class Looped:
     def _cancel(self, call: asyncio.Task[None]) -> None:
         # If the loop has ended, so has the call.
         with contextlib.suppress(RuntimeError):
-            self._runner.get_loop().call_soon_threadsafe(call.cancel)
+            self._runner.get_loop().call_soon_threadsafe(_cancel_once, call)
+
+
+def _cancel_once(call: asyncio.Task[None]) -> None:
+    """A second cancellation would strike what the call awaits to end in good order."""
+    if not call.cancelling():
+        call.cancel()
 
 
 def _made(name: str, result: Any, outputs: int | None) -> Pickled | Raised:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import eventually
+from conftest import PATIENCE, eventually
 
 import quiltwork as qw
 from quiltwork.errors import ActorDiedError, ActorLostError, UsageError
@@ -100,6 +100,22 @@ def test_a_stream_that_is_dropped_ends_its_generator(client: qw.Client, tmp_path
     for number in client.submit(function, tmp_path, 1000):
         if number == 5:
             break
+    eventually(lambda: (tmp_path / "closed").exists())
+
+
+async def tidying(folder: Path) -> AsyncIterator[int]:
+    try:
+        (folder / "begun").touch()
+        await asyncio.sleep(PATIENCE)
+        yield 0
+    finally:
+        await asyncio.sleep(0.1)
+        (folder / "closed").touch()
+
+
+def test_what_an_asynchronous_generator_awaits_at_its_end_is_not_cancelled(client: qw.Client, tmp_path: Path) -> None:
+    with client.submit(tidying, tmp_path):
+        eventually(lambda: (tmp_path / "begun").exists())
     eventually(lambda: (tmp_path / "closed").exists())
 
 
