@@ -58,13 +58,13 @@ fn run(ticket: &Ticket, doorway: Option<&Doorway>, ready: oneshot::Sender<Result
             connected = connect(ticket, doorway) => connected,
             () = ready.closed() => return,
         };
-        let (io, source) = match connected {
+        let (io, news) = match connected {
             Ok(connected) => connected,
             Err(error) => return drop(ready.send(Err(error))),
         };
         let _farewell = Farewell(Arc::clone(&io.shared));
         if ready.send(Ok(Arc::clone(&io.shared))).is_ok() {
-            io.serve(source).await;
+            io.serve(news).await;
         }
         io.endpoint.close("the client has ended").await;
     });
