@@ -2,8 +2,8 @@
 use crate::dice::Dice;
 use quiltwork_scheduler::{Event, Outcome};
 use quiltwork_types::{
-    ActorName, ActorOptions, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, TaskFailure, TaskId,
-    TaskRole, TaskSpec, ValueId, WorkerId,
+    ActorName, ActorOptions, AttemptId, FailureKind, FunctionId, JobId, NamedResource, NodeId, Resources, TaskFailure,
+    TaskId, TaskRole, TaskSpec, ValueId, WorkerId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,6 +21,17 @@ pub(crate) struct Plan {
     pub(crate) ending: Ending,
     /// Of what makes an actor: how many of its calls run at a time.
     pub(crate) max_concurrency: Option<u32>,
+}
+
+impl Plan {
+    /// Whether this attempt ends with a value that others may consume where it was made.
+    pub(crate) fn makes_its_value(&self, attempt: AttemptId) -> bool {
+        match self.ending {
+            Ending::Fine | Ending::AfterChild => self.max_concurrency.is_none(),
+            Ending::Flaky { failures } => self.max_concurrency.is_none() && attempt.number > failures,
+            Ending::Broken | Ending::Poison | Ending::Hog => false,
+        }
+    }
 }
 
 /// How a run ends.

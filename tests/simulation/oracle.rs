@@ -3,7 +3,7 @@
 //! It follows events and actions only and knows nothing of how the scheduler works, so both would have to make the
 //! same mistake for it to stay unseen.
 use crate::worker::EPOCH;
-use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
+use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler, Supply};
 use quiltwork_types::{
     AttemptId, FailureKind, JobId, LossReason, NodeId, Resources, TaskId, TaskRole, TaskSpec, TaskState, ValueId,
     WorkerId,
@@ -65,6 +65,8 @@ struct Place {
     alone: bool,
     /// It is a call, which takes nothing of what others share.
     is_call: bool,
+    /// What others were to make when it went there; until then it takes no slots.
+    coming: Vec<TaskId>,
 }
 
 #[derive(Default)]
@@ -402,7 +404,7 @@ impl Oracle {
         worker: WorkerId,
         attempt: AttemptId,
         actor: Option<TaskId>,
-        inputs: &[InputSource],
+        inputs: &[Supply],
     ) -> Result<(), String> {
         let task = attempt.task;
         let Some(spec) = self.specs.get(&task) else { return Err("nobody submitted it".into()) };
@@ -412,16 +414,28 @@ impl Oracle {
         *number += 1;
         expect!(*number == attempt.number, "it is number {number}");
         expect!(spec.inputs.len() == inputs.len(), "it has {} inputs", spec.inputs.len());
-        for (input, source) in spec.inputs.iter().zip(inputs) {
-            expect!(*input == source.value, "input {input} is said to be {}", source.value);
-            self.check_source(source)?;
+        for (input, supply) in spec.inputs.iter().zip(inputs) {
+            match supply {
+                Supply::Published(source) => {
+                    expect!(*input == source.value, "input {input} is said to be {}", source.value);
+                    self.check_source(source)?;
+                }
+                Supply::Coming(leader) => {
+                    expect!(input.task == leader.task, "input {input} is said to be made by {leader}");
+                    self.check_leader(worker, *leader)?;
+                }
+            }
         }
         let lives_there = |actor| self.values.get(&actor).is_some_and(|held| held.workers.contains(&worker));
         expect!(
             actor.is_some() == self.is_call(task) && actor.is_none_or(lives_there),
             "its actor does not live there"
         );
-        let place = self.check_place(worker, spec)?;
+        let is_coming = |supply: &Supply| match supply {
+            Supply::Published(_) => None,
+            Supply::Coming(leader) => Some(leader.task),
+        };
+        let place = Place { coming: inputs.iter().filter_map(is_coming).collect(), ..self.check_place(worker, spec)? };
         self.places.insert(attempt, place);
         self.current.insert(task, attempt);
         Ok(())
@@ -431,7 +445,15 @@ impl Oracle {
     fn check_place(&self, worker: WorkerId, spec: &TaskSpec) -> Result<Place, String> {
         let Some(capacity) = self.joined.get(&worker) else { return Err("the worker is not there".into()) };
         if matches!(spec.role, TaskRole::Call { .. }) {
-            return Ok(Place { worker, slots: 0, recalled: false, lent: false, alone: false, is_call: true });
+            return Ok(Place {
+                worker,
+                slots: 0,
+                recalled: false,
+                lent: false,
+                alone: false,
+                is_call: true,
+                coming: Vec::new(),
+            });
         }
         expect!(capacity.could_hold(&spec.resources), "the worker could never hold it");
         let there = || self.places.iter().filter(move |(_, place)| place.worker == worker && !place.is_call);
@@ -444,7 +466,9 @@ impl Oracle {
         expect!(memory <= capacity.memory, "{memory} bytes of memory are given out");
         expect!(gpus <= capacity.amount("gpu"), "{gpus} gpus are given out");
         let beside = || there().map(|(_, place)| place).filter(|place| !place.lent);
-        let slots = beside().map(|place| place.slots).sum::<u32>() + spec.resources.slots;
+        let has_come = |task: &TaskId| self.values.get(task).is_some_and(Held::is_available);
+        let in_slots = beside().filter(|place| place.coming.iter().all(has_come));
+        let slots = in_slots.map(|place| place.slots).sum::<u32>() + spec.resources.slots;
         let deaths = self.deaths.get(&spec.id).copied().unwrap_or(0);
         expect!(!beside().any(|place| place.alone), "it disturbs a task that must be alone");
         let is_open = !self.pressed.contains(&worker) || beside().next().is_none();
@@ -459,7 +483,18 @@ impl Oracle {
             lent: false,
             alone: deaths >= 2,
             is_call: false,
+            coming: Vec::new(),
         })
+    }
+
+    /// What comes is made by an attempt that the same worker has and that is not suspected of anything.
+    fn check_leader(&self, worker: WorkerId, leader: AttemptId) -> Result<(), String> {
+        let is_there = self.places.get(&leader).is_some_and(|place| place.worker == worker && !place.is_call);
+        expect!(is_there && self.current.get(&leader.task) == Some(&leader), "{leader} is not there");
+        let is_published = self.values.get(&leader.task).is_some_and(Held::is_available);
+        expect!(!is_published, "what {leader} makes is there already");
+        expect!(self.deaths.get(&leader.task).is_none_or(|deaths| *deaths == 0), "{leader} has deaths behind it");
+        Ok(())
     }
 
     /// A source must name a place where, as far as anybody told the master, the bytes are.

@@ -25,8 +25,20 @@ pub(crate) struct SimWorker {
     pub(crate) muted: bool,
     waiting: VecDeque<(AttemptId, Plan, Missing)>,
     running: BTreeMap<AttemptId, Running>,
+    /// Attempts that came ahead of what they consume.
+    followers: Vec<Follower>,
+    /// Attempts that have made their values.
+    made: BTreeSet<AttemptId>,
     /// Attempts started so far.
     starts: u64,
+}
+
+struct Follower {
+    attempt: AttemptId,
+    plan: Plan,
+    missing: Missing,
+    /// Attempts of this worker that have not ended.
+    leaders: Vec<AttemptId>,
 }
 
 struct Running {
@@ -80,14 +92,60 @@ impl SimWorker {
             muted: false,
             waiting,
             running,
+            followers: Vec::new(),
+            made: BTreeSet::new(),
             starts: 0,
         }
     }
 
-    /// An attempt whose inputs are all here, or that finds out while it runs that some cannot be read.
-    pub(crate) fn dispatched(&mut self, attempt: AttemptId, plan: Plan, missing: Missing, effects: &mut Vec<Effect>) {
-        self.waiting.push_back((attempt, plan, missing));
-        self.start_what_fits(effects);
+    /// An attempt whose inputs are all here or are being made here, or that finds out while it runs that some cannot be
+    /// read. What an attempt made that has ended is not always at hand.
+    pub(crate) fn dispatched(
+        &mut self,
+        attempt: AttemptId,
+        plan: Plan,
+        missing: Missing,
+        mut leaders: Vec<AttemptId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let remembers = attempt.task.index.is_multiple_of(2);
+        leaders.retain(|leader| !(remembers && self.made.contains(leader)));
+        if leaders.iter().any(|leader| !self.has(*leader)) {
+            return effects.push(Effect::Send(Event::AttemptReturned { worker: self.id, attempt }));
+        }
+        if leaders.is_empty() {
+            self.waiting.push_back((attempt, plan, missing));
+            self.start_what_fits(effects);
+        } else {
+            self.followers.push(Follower { attempt, plan, missing, leaders });
+        }
+    }
+
+    fn has(&self, attempt: AttemptId) -> bool {
+        self.running.contains_key(&attempt)
+            || self.waiting.iter().any(|(waiting, ..)| *waiting == attempt)
+            || self.followers.iter().any(|follower| follower.attempt == attempt)
+    }
+
+    /// What follows an attempt that has ended here may start if that has made its value, else it goes back.
+    fn lead(&mut self, ended: AttemptId, is_made: bool, effects: &mut Vec<Effect>) {
+        if is_made {
+            self.made.insert(ended);
+        }
+        let (led, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.followers).into_iter().partition(|follower| follower.leaders.contains(&ended));
+        self.followers = others;
+        for mut follower in led {
+            follower.leaders.retain(|leader| *leader != ended);
+            if !is_made {
+                effects.push(Effect::Send(Event::AttemptReturned { worker: self.id, attempt: follower.attempt }));
+                self.lead(follower.attempt, false, effects);
+            } else if follower.leaders.is_empty() {
+                self.waiting.push_back((follower.attempt, follower.plan, follower.missing));
+            } else {
+                self.followers.push(follower);
+            }
+        }
     }
 
     /// A call of an actor; its inputs come after a while, if some have to be fetched.
@@ -139,10 +197,12 @@ impl SimWorker {
     }
 
     pub(crate) fn recalled(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
-        let before = self.waiting.len();
+        let before = self.waiting.len() + self.followers.len();
         self.waiting.retain(|(waiting, ..)| *waiting != attempt);
-        if self.waiting.len() < before {
+        self.followers.retain(|follower| follower.attempt != attempt);
+        if self.waiting.len() + self.followers.len() < before {
             effects.push(Effect::Send(Event::AttemptReturned { worker: self.id, attempt }));
+            self.lead(attempt, false, effects);
         }
     }
 
@@ -183,6 +243,7 @@ impl SimWorker {
             Step::Stop => {
                 self.running.remove(&attempt);
                 self.fail(attempt, FailureKind::Cancelled, effects);
+                self.lead(attempt, false, effects);
             }
         }
         if let Some(actor) = actor {
@@ -231,6 +292,7 @@ impl SimWorker {
     fn end(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
         let reason = self.out_of_memory();
         let Some(Running { plan, missing, .. }) = self.running.remove(&attempt) else { return };
+        let is_made = missing.is_empty() && plan.makes_its_value(attempt);
         match plan.ending {
             Ending::Poison => effects.push(Effect::Crash(LossReason::ProcessEnded("signal 11 (SIGSEGV)".into()))),
             Ending::Hog => effects.extend(reason.map(Effect::Crash)),
@@ -254,6 +316,7 @@ impl SimWorker {
                 effects.push(Effect::Send(finished));
             }
         }
+        self.lead(attempt, is_made, effects);
     }
 
     fn fail(&self, attempt: AttemptId, kind: FailureKind, effects: &mut Vec<Effect>) {

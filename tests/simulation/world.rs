@@ -6,7 +6,7 @@ use crate::dice::Dice;
 use crate::oracle::Oracle;
 use crate::worker::{EPOCH, Effect, SimWorker, Step};
 use faults::node_of;
-use quiltwork_scheduler::{Action, Config, Event, InputSource, Outcome, Scheduler};
+use quiltwork_scheduler::{Action, Config, Event, InputSource, Outcome, Scheduler, Supply};
 use quiltwork_types::{
     AttemptId, FailureKind, JobId, LossReason, NodeId, TaskFailure, TaskId, Time, ValueId, WorkerId,
 };
@@ -360,13 +360,14 @@ impl World {
     }
 
     /// Inputs are fetched from wherever the dispatch says, from processes that really are there.
-    fn deliver_dispatch(&mut self, id: WorkerId, attempt: AttemptId, actor: Option<TaskId>, inputs: &[InputSource]) {
+    fn deliver_dispatch(&mut self, id: WorkerId, attempt: AttemptId, actor: Option<TaskId>, inputs: &[Supply]) {
         let Some(worker) = self.workers.get(&id) else { return };
+        let (published, leaders) = sort_out(inputs);
         let mut missing = Vec::new();
         let mut copied = Vec::new();
         // Of an actor nobody gets more than its name, which is sent along.
         let is_actor = |source: &InputSource| self.client.plans[&source.value.task].max_concurrency.is_some();
-        for source in inputs.iter().filter(|source| worker.needs_to_fetch(source) && !is_actor(source)) {
+        for &source in published.iter().filter(|source| worker.needs_to_fetch(source) && !is_actor(source)) {
             let holder = self.dice.pick(&source.workers).expect("fetched from workers");
             if self.really_holds(holder, source.value) {
                 copied.push(source.value);
@@ -376,7 +377,7 @@ impl World {
         }
         let keeps = self.dice.chance(50);
         let plan = self.client.plans[&attempt.task];
-        let comes_whole = inputs.iter().all(|source| source.workers.is_empty() && source.size <= 8 * 1024);
+        let comes_whole = published.iter().all(|source| source.workers.is_empty() && source.size <= 8 * 1024);
         let fetch = (!comes_whole).then(|| self.dice.between(Duration::ZERO, Duration::from_millis(4)));
         self.let_worker(id, |worker, effects| {
             for value in copied.into_iter().filter(|_| keeps) {
@@ -390,7 +391,7 @@ impl World {
             {
                 worker.called(actor, attempt, plan, fetch, effects);
             } else if actor.is_none() && (missing.is_empty() || reads) {
-                worker.dispatched(attempt, plan, missing, effects);
+                worker.dispatched(attempt, plan, missing, leaders, effects);
             } else {
                 worker.refuses(attempt, missing, effects);
             }
@@ -510,4 +511,16 @@ impl World {
         self.happenings += 1;
         self.future.insert((at, self.happenings), happening);
     }
+}
+
+/// The inputs that are there, and the attempts that make the others.
+fn sort_out(inputs: &[Supply]) -> (Vec<&InputSource>, Vec<AttemptId>) {
+    let (mut published, mut leaders) = (Vec::new(), Vec::new());
+    for input in inputs {
+        match input {
+            Supply::Published(source) => published.push(source),
+            Supply::Coming(attempt) => leaders.push(*attempt),
+        }
+    }
+    (published, leaders)
 }

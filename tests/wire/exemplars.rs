@@ -249,19 +249,24 @@ fn dispatch() -> Parcel<MasterToWorker> {
 
 pub(crate) fn inputs() -> Vec<Input> {
     let mut places = places();
-    let stored = InputValue { value: value(9), encoding: typed(), place: places.remove(1) };
-    let inline = InputValue { value: value(8), encoding: Encoding::Raw, place: places.remove(0) };
+    let stored = InputValue { value: value(9), place: places.remove(1) };
+    let inline = InputValue { value: value(8), place: places.remove(0) };
+    let coming = InputValue { value: value(7), place: places.remove(0) };
     vec![
         Input::Literal(typed()),
         Input::Value(stored.clone()),
-        Input::Values(vec![inline, stored.clone()]),
+        Input::Values(vec![inline, stored.clone(), coming]),
         Input::Reference(stored.clone()),
         Input::References(vec![stored]),
     ]
 }
 
 pub(crate) fn places() -> Vec<Place> {
-    vec![Place::Inline, Place::Stored { size: 70_000, holders: holders() }]
+    vec![
+        Place::Inline { encoding: Encoding::Raw },
+        Place::Stored { encoding: typed(), size: 70_000, holders: holders() },
+        Place::Coming { attempt: attempt(7, 2) },
+    ]
 }
 
 pub(crate) fn worker_to_master() -> Vec<Parcel<WorkerToMaster>> {

@@ -4,16 +4,18 @@
 //! the session is woken once for all that was reported since it last looked. User code never runs under the lock.
 mod calls;
 mod deadlines;
+mod following;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Output};
 use crate::context::Attempt;
 use crate::executor::{Ending, Job, RunEnd, Workshop};
 use crate::failure::TaskError;
-use crate::inputs::{Away, Inputs};
+use crate::inputs::{Absent, Gathering, Inputs, Missing};
 use crate::reports::Reports;
 use crate::slots::{Command, Effect, Phase, SlotMachine};
 use crate::threads;
 use calls::{Actors, Arriving};
+use following::{Following, TooLate};
 use quiltwork_protocol::master_to_worker::Duty;
 use quiltwork_protocol::{Parcel, WorkerToMaster};
 use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
@@ -74,7 +76,8 @@ struct State {
     idle: usize,
     threads: usize,
     starts: Arc<AtomicU64>,
-    fetches: Vec<(AttemptId, Away)>,
+    fetches: Vec<(AttemptId, Absent)>,
+    following: Following,
     /// When running attempts must end.
     deadlines: BTreeSet<(Instant, AttemptId)>,
     /// Attempts that were told as ended and whose functions go on.
@@ -85,6 +88,8 @@ struct State {
     /// Whether the session has been woken and has not looked yet.
     flush_due: bool,
     closed: bool,
+    /// What follows from effects that are being carried out.
+    commands: VecDeque<Command>,
     /// Kept for its memory.
     effects: Vec<Effect>,
 }
@@ -96,9 +101,10 @@ struct Work {
     /// Of an attempt that makes an actor: how many of its calls may run at a time.
     max_concurrency: Option<u32>,
     arguments: Option<Arguments>,
-    away: Option<Away>,
+    /// Until all its inputs are here.
+    gathering: Option<Box<Gathering>>,
     fetch: Option<AbortOnDrop>,
-    missing: Vec<(ValueId, WorkerId)>,
+    missing: Missing,
     end: Option<RunEnd>,
     /// Which start of this worker it was, from 1; 0 before it is started.
     start: u64,
@@ -122,13 +128,14 @@ impl Desk {
     /// If the system does not give that many threads.
     pub(crate) fn open(worker: WorkerId, epoch: Epoch, slots: u32, workshop: Workshop) -> std::io::Result<Arc<Self>> {
         let starts = Arc::<AtomicU64>::default();
+        let following = Following::new(Arc::clone(&workshop.store));
         let desk = Arc::new_cyclic(|this| Self {
             worker,
             epoch,
             slots: slots as usize,
             workshop,
             actors: Actors::default(),
-            state: Mutex::new(State::new(slots, Arc::clone(&starts))),
+            state: Mutex::new(State::new(slots, Arc::clone(&starts), following)),
             starts,
             job_handed_in: Condvar::new(),
             thread_ended: Condvar::new(),
@@ -149,7 +156,7 @@ impl Desk {
     }
 
     /// Takes attempts in; answers with those whose inputs must be fetched first.
-    pub(crate) fn assign(&self, orders: impl IntoIterator<Item = Order>) -> Vec<(AttemptId, Away)> {
+    pub(crate) fn assign(&self, orders: impl IntoIterator<Item = Order>) -> Vec<(AttemptId, Absent)> {
         let mut fetches = Vec::new();
         let mut orders = orders.into_iter().peekable();
         while let Some(order) = orders.next() {
@@ -166,15 +173,21 @@ impl Desk {
         fetches
     }
 
-    fn assign_to_slots(&self, orders: impl Iterator<Item = Order>) -> Vec<(AttemptId, Away)> {
+    fn assign_to_slots(&self, orders: impl Iterator<Item = Order>) -> Vec<(AttemptId, Absent)> {
         let mut state = self.lock();
         for Order { attempt: id, function, name, slots, partition, duty, time_limit, inputs } in orders {
             if state.works.contains_key(&id) {
                 continue;
             }
-            let (arguments, away) = match inputs {
+            let (arguments, gathering) = match inputs {
                 Inputs::Here(arguments) => (Some(arguments), None),
-                Inputs::Away(away) => (None, Some(away)),
+                Inputs::Coming(gathering) => match state.follow(id, gathering) {
+                    Ok(inputs) => inputs,
+                    Err(TooLate) => {
+                        state.reports.returned(id);
+                        continue;
+                    }
+                },
             };
             let ready = arguments.is_some();
             let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, time_limit, Weak::clone(&self.this)));
@@ -183,7 +196,8 @@ impl Desk {
                 Duty::Task | Duty::Call { .. } => None,
             };
             let (fetch, missing, end, start, due) = (None, Vec::new(), None, 0, None);
-            let work = Work { attempt, function, max_concurrency, arguments, away, fetch, missing, end, start, due };
+            let work =
+                Work { attempt, function, max_concurrency, arguments, gathering, fetch, missing, end, start, due };
             state.works.insert(id, work);
             state.apply(Command::Assigned { attempt: id, slots, ready });
         }
@@ -200,24 +214,21 @@ impl Desk {
     }
 
     /// The fetch of an attempt is over, one way or the other.
-    pub(crate) fn on_fetch_ended(&self, attempt: AttemptId, fetched: Result<Arguments, Vec<(ValueId, WorkerId)>>) {
+    pub(crate) fn on_fetch_ended(&self, attempt: AttemptId, fetched: Result<HashMap<ValueId, Output>, Missing>) {
         let mut state = self.lock();
         if let Some(arriving) = state.arriving.remove(&attempt) {
             drop(state);
             return self.on_call_fetched(arriving, fetched);
         }
         let Some(work) = state.works.get_mut(&attempt) else { return };
-        let command = match fetched {
-            Ok(arguments) => {
-                work.arguments = Some(arguments);
-                Command::InputsReady(attempt)
-            }
+        match fetched {
+            Ok(values) => state.arrive(attempt, values),
             Err(missing) => {
                 work.missing = missing;
-                Command::InputsFailed(attempt)
+                state.commands.push_back(Command::InputsFailed(attempt));
             }
-        };
-        state.apply(command);
+        }
+        state.carry_on();
         self.settle(&mut state);
     }
 
@@ -451,7 +462,7 @@ impl Desk {
 const LOCK_HOLDS: &str = "nothing panics under the desk's lock";
 
 impl State {
-    fn new(slots: u32, starts: Arc<AtomicU64>) -> Self {
+    fn new(slots: u32, starts: Arc<AtomicU64>, following: Following) -> Self {
         Self {
             machine: SlotMachine::new(slots),
             works: HashMap::new(),
@@ -463,12 +474,14 @@ impl State {
             threads: 0,
             starts,
             fetches: Vec::new(),
+            following,
             deadlines: BTreeSet::new(),
             abandoned: 0,
             is_earlier_due: false,
             reports: Reports::default(),
             flush_due: false,
             closed: false,
+            commands: VecDeque::new(),
             effects: Vec::new(),
         }
     }
@@ -492,12 +505,20 @@ impl State {
         self.apply(Command::RunEnded(attempt));
     }
 
-    /// Lets the machine handle a command and carries out what it wants.
+    /// Lets the machine handle a command and carries out what it wants, with all that follows.
     fn apply(&mut self, command: Command) {
+        self.commands.push_back(command);
+        self.carry_on();
+    }
+
+    /// Lists instead of recursion: each attempt of a long chain may follow another one.
+    fn carry_on(&mut self) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.machine.handle(command, &mut effects);
-        for effect in effects.drain(..) {
-            self.carry_out(effect);
+        while let Some(command) = self.commands.pop_front() {
+            self.machine.handle(command, &mut effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect);
+            }
         }
         self.effects = effects;
     }
@@ -505,8 +526,9 @@ impl State {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Fetch(attempt) => {
-                let away = self.work(attempt).away.take().expect("what is not ready has inputs elsewhere");
-                self.fetches.push((attempt, away));
+                let gathering = self.work(attempt).gathering.as_mut().expect("what is not ready gathers its inputs");
+                let absent = gathering.take_absent();
+                self.fetches.extend(absent.map(|absent| (attempt, absent)));
             }
             Effect::Start(id) => {
                 let start = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
@@ -536,19 +558,28 @@ impl State {
             Effect::Tell(attempt) => self.work(attempt).attempt.cancel(),
             Effect::Returned(attempt) => {
                 self.remove(attempt);
+                self.send_back_followers(attempt);
                 self.reports.returned(attempt);
             }
             Effect::Lacking(attempt) => {
                 let missing = self.remove(attempt).missing;
+                self.send_back_followers(attempt);
                 self.reports.lacking(attempt, missing);
             }
             Effect::Discarded(attempt) => {
                 let ending = Ending::failed(&self.remove(attempt).attempt, TaskError::Cancelled);
+                self.send_back_followers(attempt);
                 self.reports.ended(attempt, ending);
             }
             Effect::Ended(attempt) => match self.remove(attempt).end.expect("who says a run has ended says how") {
-                RunEnd::Ended(ending) => self.reports.ended(attempt, ending),
-                RunEnd::Lacking(missing) => self.reports.lacking(attempt, missing),
+                RunEnd::Ended(ending) => {
+                    self.lead(attempt, &ending);
+                    self.reports.ended(attempt, ending);
+                }
+                RunEnd::Lacking(missing) => {
+                    self.send_back_followers(attempt);
+                    self.reports.lacking(attempt, missing);
+                }
             },
         }
     }

@@ -1,4 +1,5 @@
-//! From the inputs of an assignment to the arguments of a function: what is here is taken, the rest is fetched.
+//! From the inputs of an assignment to the arguments of a function: what is here is taken, the rest is fetched, or made by
+//! another attempt of this worker.
 use crate::arguments::{Argument, Arguments, Output};
 use crate::peers::Peers;
 use crate::reader::{Absences, ValueReader, Way};
@@ -6,7 +7,7 @@ use crate::store::Origin;
 use bytes::Bytes;
 use quiltwork_protocol::Holder;
 use quiltwork_protocol::master_to_worker::{Input, InputValue, Place};
-use quiltwork_types::{TaskId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, TaskId, ValueId, WorkerId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -16,27 +17,46 @@ use tokio::task::JoinSet;
 pub(crate) enum Inputs {
     /// All are here.
     Here(Arguments),
-    /// Some must be fetched.
-    Away(Away),
+    /// Some are on their way.
+    Coming(Box<Gathering>),
 }
 
 /// The inputs of an attempt, not all of them here.
 #[derive(Debug)]
-pub(crate) struct Away {
+pub(crate) struct Gathering {
     parameters: Vec<(Option<TaskId>, Parameter)>,
     /// Whether the result is wanted as plain data.
     plain: bool,
     absent: HashMap<ValueId, Vec<Holder>>,
+    /// Attempts of this worker that make some.
+    leaders: Vec<AttemptId>,
+    arrived: HashMap<ValueId, Output>,
+    /// How many values must arrive.
+    expected: usize,
     absences: Arc<Absences>,
 }
+
+/// Inputs that must be fetched, and who has them.
+#[derive(Debug)]
+pub(crate) struct Absent(HashMap<ValueId, Vec<Holder>>);
+
+/// Values nobody had, each with a worker that was tried for it.
+pub(crate) type Missing = Vec<(ValueId, WorkerId)>;
 
 /// The input for one parameter.
 #[derive(Debug)]
 enum Parameter {
     One(Part),
     List(Vec<Part>),
-    Reader(ValueReader),
-    Readers(Vec<ValueReader>),
+    Reader(Piecewise),
+    Readers(Vec<Piecewise>),
+}
+
+/// A value that is to be read piece by piece.
+#[derive(Debug)]
+enum Piecewise {
+    There(ValueReader),
+    Absent(ValueId),
 }
 
 /// One value of an input.
@@ -56,10 +76,13 @@ impl Inputs {
         way: &Arc<Way>,
         worker: WorkerId,
     ) -> Self {
-        let mut reader = Reader { payloads, way, worker, absent: HashMap::new(), absences: Arc::default() };
+        let (absent, leaders, absences) = (HashMap::new(), Vec::new(), Arc::default());
+        let mut reader = Reader { payloads, way, worker, absent, leaders, absences };
         let parameters = inputs.into_iter().map(|input| (maker(&input), reader.parameter(input))).collect();
-        let away = Away { parameters, plain, absent: reader.absent, absences: reader.absences };
-        if away.absent.is_empty() { Self::Here(away.into_arguments(&HashMap::new())) } else { Self::Away(away) }
+        let Reader { absent, leaders, absences, .. } = reader;
+        let (arrived, expected) = (HashMap::new(), absent.len() + leaders.len());
+        let gathering = Gathering { parameters, plain, absent, leaders, arrived, expected, absences };
+        if expected == 0 { Self::Here(gathering.into_arguments()) } else { Self::Coming(Box::new(gathering)) }
     }
 }
 
@@ -77,6 +100,7 @@ struct Reader<'a, P> {
     way: &'a Arc<Way>,
     worker: WorkerId,
     absent: HashMap<ValueId, Vec<Holder>>,
+    leaders: Vec<AttemptId>,
     absences: Arc<Absences>,
 }
 
@@ -93,10 +117,14 @@ impl<P: Iterator<Item = Bytes>> Reader<'_, P> {
         }
     }
 
-    fn part(&mut self, InputValue { value, encoding, place }: InputValue) -> Part {
+    fn part(&mut self, InputValue { value, place }: InputValue) -> Part {
         let holders = match place {
-            Place::Inline => return Part::Here(Output { encoding, bytes: self.payload() }),
+            Place::Inline { encoding } => return Part::Here(Output { encoding, bytes: self.payload() }),
             Place::Stored { holders, .. } => holders,
+            Place::Coming { attempt } => {
+                self.follow(attempt);
+                return Part::Absent(value);
+            }
         };
         let held = holders.iter().any(|h| matches!(h, Holder::Worker { worker, .. } if *worker == self.worker));
         match self.way.store.get(value) {
@@ -108,12 +136,22 @@ impl<P: Iterator<Item = Bytes>> Reader<'_, P> {
         }
     }
 
-    fn reader(&mut self, InputValue { value, encoding, place }: InputValue) -> ValueReader {
+    fn reader(&mut self, InputValue { value, place }: InputValue) -> Piecewise {
         match place {
-            Place::Inline => ValueReader::here(encoding, self.payload()),
-            Place::Stored { size, holders } => {
-                ValueReader::held((value, encoding, size), holders, self.way, &self.absences)
+            Place::Inline { encoding } => Piecewise::There(ValueReader::here(encoding, self.payload())),
+            Place::Stored { encoding, size, holders } => {
+                Piecewise::There(ValueReader::held((value, encoding, size), holders, self.way, &self.absences))
             }
+            Place::Coming { attempt } => {
+                self.follow(attempt);
+                Piecewise::Absent(value)
+            }
+        }
+    }
+
+    fn follow(&mut self, leader: AttemptId) {
+        if !self.leaders.contains(&leader) {
+            self.leaders.push(leader);
         }
     }
 
@@ -122,14 +160,14 @@ impl<P: Iterator<Item = Bytes>> Reader<'_, P> {
     }
 }
 
-impl Away {
+impl Absent {
     /// Fetches what is not here.
     ///
     /// # Errors
     /// Every value nobody had, with each worker that was tried for it.
-    pub(crate) async fn fetch(mut self, peers: &Arc<Peers>) -> Result<Arguments, Vec<(ValueId, WorkerId)>> {
+    pub(crate) async fn fetch(self, peers: &Arc<Peers>) -> Result<HashMap<ValueId, Output>, Missing> {
         let mut fetches = JoinSet::new();
-        for (value, holders) in std::mem::take(&mut self.absent) {
+        for (value, holders) in self.0 {
             let peers = Arc::clone(peers);
             fetches.spawn(async move { (value, peers.fetch(value, &holders).await) });
         }
@@ -141,22 +179,53 @@ impl Away {
                 Err(tried) => missing.extend(tried.into_iter().map(|worker| (value, worker))),
             }
         }
-        if missing.is_empty() { Ok(self.into_arguments(&fetched)) } else { Err(missing) }
+        if missing.is_empty() { Ok(fetched) } else { Err(missing) }
+    }
+}
+
+impl Gathering {
+    /// What must be fetched, the first time it is asked for.
+    pub(crate) fn take_absent(&mut self) -> Option<Absent> {
+        (!self.absent.is_empty()).then(|| Absent(std::mem::take(&mut self.absent)))
     }
 
-    fn into_arguments(self, fetched: &HashMap<ValueId, Output>) -> Arguments {
+    /// Attempts of this worker that make what is missing.
+    pub(crate) fn leaders(&self) -> &[AttemptId] {
+        &self.leaders
+    }
+
+    /// Some of it is here.
+    pub(crate) fn arrive(&mut self, values: impl IntoIterator<Item = (ValueId, Output)>) {
+        self.arrived.extend(values);
+    }
+
+    /// Whether all of it is here.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.arrived.len() == self.expected
+    }
+
+    /// The arguments, when all of it is here.
+    pub(crate) fn into_arguments(self) -> Arguments {
+        let arrived = |value| self.arrived.get(&value).expect("every absent value has arrived").clone();
         let pair = |part| {
             let Output { encoding, bytes } = match part {
                 Part::Here(output) => output,
-                Part::Absent(value) => fetched.get(&value).expect("every absent value was fetched").clone(),
+                Part::Absent(value) => arrived(value),
             };
             (encoding, bytes)
+        };
+        let reader = |piecewise| match piecewise {
+            Piecewise::There(reader) => reader,
+            Piecewise::Absent(value) => {
+                let Output { encoding, bytes } = arrived(value);
+                ValueReader::here(encoding, bytes)
+            }
         };
         let argument = |parameter| match parameter {
             Parameter::One(part) => Argument::One(pair(part)),
             Parameter::List(parts) => Argument::List(parts.into_iter().map(pair).collect()),
-            Parameter::Reader(reader) => Argument::Reader(reader),
-            Parameter::Readers(readers) => Argument::Readers(readers),
+            Parameter::Reader(piecewise) => Argument::Reader(reader(piecewise)),
+            Parameter::Readers(list) => Argument::Readers(list.into_iter().map(reader).collect()),
         };
         let arguments = self.parameters.into_iter().map(|(maker, parameter)| (maker, argument(parameter)));
         Arguments::new(arguments.collect(), self.plain, self.absences)

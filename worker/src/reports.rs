@@ -91,8 +91,8 @@ impl Reports {
     }
 
     /// Takes all there is, as messages in the order in which they must be sent: an attempt is said to run before it is
-    /// said to lend, and a copy is known before the attempt that needed it is forgotten. Of an attempt that has ended
-    /// nothing but its end is said.
+    /// said to lend, a copy is known before the attempt that needed it is forgotten, and what has ended before what followed
+    /// it goes back. Of an attempt that has ended nothing but its end is said.
     pub(crate) fn take(&mut self, epoch: Epoch) -> Vec<Parcel<WorkerToMaster>> {
         let Self {
             mut started,
@@ -133,11 +133,11 @@ impl Reports {
             parcels.push(WorkerToMaster::NotAdopted { value, failure }.into());
         }
         push_ends(epoch, ended, &mut parcels);
-        if !returned.is_empty() {
-            parcels.push(WorkerToMaster::Returned { attempts: returned }.into());
-        }
         for (attempt, missing) in lacking {
             parcels.push(WorkerToMaster::InputsMissing { attempt, missing }.into());
+        }
+        if !returned.is_empty() {
+            parcels.push(WorkerToMaster::Returned { attempts: returned }.into());
         }
         if !progress.is_empty() {
             let reports = progress.into_iter().map(|(attempt, (done, total))| (attempt, done, total)).collect();

@@ -5,7 +5,7 @@ use crate::deadlines;
 use crate::desk::{Desk, Order};
 use crate::error::WorkerError;
 use crate::executor::{Executor, Workshop};
-use crate::inputs::{Away, Inputs};
+use crate::inputs::{Absent, Inputs};
 use crate::memory::MemoryWatch;
 use crate::peers::Peers;
 use crate::reader::Way;
@@ -300,8 +300,8 @@ impl Session {
         let mut payloads = payloads.into_iter();
         let orders: Result<Vec<Order>, WorkerError> =
             assignments.into_iter().map(|assignment| self.order(assignment, &mut payloads)).collect();
-        for (attempt, away) in self.desk.assign(orders?) {
-            self.fetch(attempt, away);
+        for (attempt, absent) in self.desk.assign(orders?) {
+            self.fetch(attempt, absent);
         }
         self.stirred.notify_one();
         Ok(())
@@ -317,10 +317,10 @@ impl Session {
         Ok(Order { attempt, function, name, slots, partition, duty, time_limit, inputs })
     }
 
-    fn fetch(&mut self, attempt: AttemptId, away: Away) {
+    fn fetch(&mut self, attempt: AttemptId, absent: Absent) {
         let (desk, peers) = (Arc::clone(&self.desk), Arc::clone(&self.peers));
         let fetch = self.fetches.spawn(async move {
-            let fetched = away.fetch(&peers).await;
+            let fetched = absent.fetch(&peers).await;
             desk.on_fetch_ended(attempt, fetched);
         });
         self.desk.on_fetch_begun(attempt, fetch);

@@ -5,7 +5,7 @@ use crate::payloads::{Payloads, StoredArgument, TaskRecord, share};
 use bytes::Bytes;
 use quiltwork_protocol::master_to_worker::{Assignment, Duty, Input, InputValue, Place};
 use quiltwork_protocol::{Holder, INLINE_LIMIT};
-use quiltwork_scheduler::InputSource;
+use quiltwork_scheduler::{InputSource, Supply};
 use quiltwork_types::{AttemptId, TaskId, ValueId, WorkerId};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,20 +17,20 @@ const MANY_INPUTS: usize = 4096;
 /// Holders named for each input otherwise: enough to spread fetches and to survive a loss.
 const HOLDERS: usize = 4;
 
-/// Builds the assignment of `attempt`, a call of `actor` if there is one, and the payloads it refers to. `sources` are the places of the task's inputs in
+/// Builds the assignment of `attempt`, a call of `actor` if there is one, and the payloads it refers to. `supplies` are the places of the task's inputs in
 /// the order in which its arguments first mention them.
 pub(crate) fn assignment(
     attempt: AttemptId,
     actor: Option<TaskId>,
     record: &TaskRecord,
-    sources: &[InputSource],
+    supplies: &[Supply],
     payloads: &Payloads,
     way: impl Fn(WorkerId) -> Option<Way>,
 ) -> (Assignment, Vec<Bytes>) {
     let holders = if record.mentions() > MANY_INPUTS { 1 } else { HOLDERS };
     let literals = record.arguments.iter().filter(|argument| matches!(argument, StoredArgument::Literal(..))).count();
     let mut builder = Builder {
-        sources: Sources::new(sources),
+        supplies: Supplies::new(supplies),
         payloads,
         way,
         holders,
@@ -79,7 +79,7 @@ pub(crate) fn holders(source: &InputSource, limit: usize, way: impl Fn(WorkerId)
 }
 
 struct Builder<'a, F> {
-    sources: Sources<'a>,
+    supplies: Supplies<'a>,
     payloads: &'a Payloads,
     way: F,
     holders: usize,
@@ -107,14 +107,19 @@ impl<F: Fn(WorkerId) -> Option<Way>> Builder<'_, F> {
     }
 
     fn value(&mut self, value: ValueId) -> InputValue {
-        let source = self.sources.find(value);
-        let encoding = self.payloads.encoding(value).expect("a dispatched task has all its inputs published");
-        let place = if self.inline(value) {
-            Place::Inline
-        } else {
-            Place::Stored { size: source.size, holders: holders(source, self.holders, &self.way) }
+        let place = match self.supplies.find(value) {
+            Supply::Coming(attempt) => Place::Coming { attempt: *attempt },
+            Supply::Published(source) => self.published(source),
         };
-        InputValue { value, encoding, place }
+        InputValue { value, place }
+    }
+
+    fn published(&mut self, source: &InputSource) -> Place {
+        let encoding = self.payloads.encoding(source.value).expect("what is published has its encoding");
+        if self.inline(source.value) {
+            return Place::Inline { encoding };
+        }
+        Place::Stored { encoding, size: source.size, holders: holders(source, self.holders, &self.way) }
     }
 
     /// Puts the value's bytes beside the message if the master has them and they are small.
@@ -130,29 +135,37 @@ impl<F: Fn(WorkerId) -> Option<Way>> Builder<'_, F> {
     }
 }
 
-/// Finds the source of each value a task mentions. First mentions come in the order of the sources, which costs one
-/// comparison; only a task that mentions a value again pays for a table.
-struct Sources<'a> {
-    list: &'a [InputSource],
+/// Finds where each value comes from that a task mentions. First mentions come in the order of the supplies, which costs
+/// one comparison; only a task that mentions a value again pays for a table.
+struct Supplies<'a> {
+    list: &'a [Supply],
     next: usize,
-    again: Option<HashMap<ValueId, &'a InputSource>>,
+    again: Option<HashMap<ValueId, &'a Supply>>,
 }
 
-impl<'a> Sources<'a> {
-    const fn new(list: &'a [InputSource]) -> Self {
+impl<'a> Supplies<'a> {
+    const fn new(list: &'a [Supply]) -> Self {
         Self { list, next: 0, again: None }
     }
 
-    fn find(&mut self, value: ValueId) -> &'a InputSource {
-        if let Some(source) = self.list.get(self.next)
-            && source.value == value
+    fn find(&mut self, value: ValueId) -> &'a Supply {
+        if let Some(supply) = self.list.get(self.next)
+            && supplied(supply) == value
         {
             self.next += 1;
-            return source;
+            return supply;
         }
         let list = self.list;
-        let table = self.again.get_or_insert_with(|| list.iter().map(|source| (source.value, source)).collect());
+        let table = self.again.get_or_insert_with(|| list.iter().map(|supply| (supplied(supply), supply)).collect());
         table.get(&value).expect("every value a task mentions is among its inputs")
+    }
+}
+
+/// What comes from there.
+fn supplied(supply: &Supply) -> ValueId {
+    match supply {
+        Supply::Published(source) => source.value,
+        Supply::Coming(attempt) => ValueId::of(attempt.task),
     }
 }
 
@@ -234,16 +247,31 @@ mod tests {
             StoredArgument::Literal(Encoding::Raw, Bytes::from_static(b"literal")),
             StoredArgument::Values([value(0), value(2), value(0)].into()),
         ]);
-        let sources = [source(1, &[3, 77]), source(0, &[]), source(2, &[])];
-        let (assignment, out) = assignment(ATTEMPT, None, &record, &sources, &payloads, way);
+        let supplies = [source(1, &[3, 77]), source(0, &[]), source(2, &[])].map(Supply::Published);
+        let (assignment, out) = assignment(ATTEMPT, None, &record, &supplies, &payloads, way);
 
         let holders = vec![Holder::Worker { worker: WorkerId(3), address: address(WorkerId(3)) }];
-        assert_eq!(assignment.inputs[0].values()[0].place, Place::Stored { size: 1001, holders });
+        assert_eq!(
+            assignment.inputs[0].values()[0].place,
+            Place::Stored { encoding: Encoding::Raw, size: 1001, holders }
+        );
         let places: Vec<_> = assignment.inputs[2].values().iter().map(|input| input.place.clone()).collect();
-        let at_master = Place::Stored { size: 1002, holders: vec![Holder::Master] };
-        assert_eq!(places, [Place::Inline, at_master, Place::Inline]);
+        let at_master = Place::Stored { encoding: Encoding::Raw, size: 1002, holders: vec![Holder::Master] };
+        let inline = Place::Inline { encoding: Encoding::Raw };
+        assert_eq!(places, [inline.clone(), at_master, inline]);
         assert_eq!(out, [&b"literal"[..], b"small", b"small"]);
         assert_eq!(assignment.payloads(), out.len());
+    }
+
+    #[test]
+    fn what_is_still_being_made_is_said_to_come() {
+        let payloads = with_values(vec![StoredValue::Awaited]);
+        let record = record(vec![StoredArgument::Value(value(0)), StoredArgument::Reference(value(0))]);
+        let leader = AttemptId { task: value(0).task, number: 3 };
+        let (assignment, out) = assignment(ATTEMPT, None, &record, &[Supply::Coming(leader)], &payloads, way);
+        let places: Vec<_> = assignment.inputs.iter().map(|input| input.values()[0].place.clone()).collect();
+        assert_eq!(places, [Place::Coming { attempt: leader }, Place::Coming { attempt: leader }]);
+        assert_eq!((assignment.payloads(), out.len()), (0, 0));
     }
 
     #[test]
@@ -255,10 +283,11 @@ mod tests {
             StoredArgument::Literal(Encoding::Raw, Bytes::from_static(b"literal")),
             StoredArgument::Values((0..count).map(value).collect()),
         ]);
-        let sources: Vec<_> = (0..count).map(|index| source(index, &[])).collect();
-        let (assignment, out) = assignment(ATTEMPT, None, &record, &sources, &payloads, way);
+        let supplies: Vec<_> = (0..count).map(|index| Supply::Published(source(index, &[]))).collect();
+        let (assignment, out) = assignment(ATTEMPT, None, &record, &supplies, &payloads, way);
         assert_eq!(out.len(), DISPATCH_PAYLOADS);
-        let stored = assignment.inputs[1].values().iter().filter(|input| input.place != Place::Inline).count();
+        let stored =
+            assignment.inputs[1].values().iter().filter(|input| !matches!(input.place, Place::Inline { .. })).count();
         assert_eq!(stored, 6);
     }
 }

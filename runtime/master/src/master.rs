@@ -16,7 +16,7 @@ use actix::dev::SendError;
 use actix::prelude::*;
 use quiltwork_protocol::Repertoire;
 use quiltwork_protocol::master_to_worker::Orphan;
-use quiltwork_scheduler::{Action, Event, InputSource, Outcome, Scheduler};
+use quiltwork_scheduler::{Action, Event, Outcome, Scheduler, Supply};
 use quiltwork_transport::Connection;
 use quiltwork_types::{AttemptId, Encoding, JobId, LossReason, NodeId, Resources, TaskId, Time, ValueId, WorkerId};
 use std::collections::BTreeMap;
@@ -251,7 +251,7 @@ impl Master {
         }
     }
 
-    fn dispatch(&mut self, worker: WorkerId, attempt: AttemptId, actor: Option<TaskId>, inputs: &[InputSource]) {
+    fn dispatch(&mut self, worker: WorkerId, attempt: AttemptId, actor: Option<TaskId>, inputs: &[Supply]) {
         let record = self.payloads.record(attempt.task).expect("a task has its record until it is forgotten");
         let node = self.workers.get(&worker).and_then(|seat| seat.node);
         let way = |holder: WorkerId| self.workers.get(&holder).map(|seat| seat.way_from(node));

@@ -140,8 +140,6 @@ pub enum Input {
 pub struct InputValue {
     /// Which value.
     pub value: ValueId,
-    /// How to read it.
-    pub encoding: Encoding,
     /// Where it is.
     pub place: Place,
 }
@@ -150,13 +148,24 @@ pub struct InputValue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Place {
     /// The bytes are the next payload.
-    Inline,
+    Inline {
+        /// How to read it.
+        encoding: Encoding,
+    },
     /// To be fetched, unless this worker is among the holders or only reads parts of it.
     Stored {
+        /// How to read it.
+        encoding: Encoding,
         /// Its size in bytes.
         size: u64,
         /// Who has it.
         holders: Vec<Holder>,
+    },
+    /// This attempt makes it, which the same worker was given before. If it makes none here, or its value is not at hand
+    /// any more, what waits for it is returned.
+    Coming {
+        /// Which.
+        attempt: AttemptId,
     },
 }
 
@@ -174,7 +183,7 @@ impl Input {
     fn payloads(&self) -> usize {
         match self {
             Self::Literal(_) => 1,
-            _ => self.values().iter().filter(|value| value.place == Place::Inline).count(),
+            _ => self.values().iter().filter(|value| matches!(value.place, Place::Inline { .. })).count(),
         }
     }
 }

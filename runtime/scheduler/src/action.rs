@@ -14,8 +14,8 @@ pub enum Action {
         attempt: AttemptId,
         /// Of a call: the actor, by the task that made it. It lives at this worker.
         actor: Option<TaskId>,
-        /// Where each of the task's inputs is, in the order of `TaskSpec::inputs`.
-        inputs: Vec<InputSource>,
+        /// Where each of the task's inputs comes from, in the order of `TaskSpec::inputs`.
+        inputs: Vec<Supply>,
     },
     /// Ask a worker to give this attempt back if its function has not been entered.
     /// The answer is `AttemptReturned`, or nothing because it runs or has ended.
@@ -113,6 +113,16 @@ pub enum Action {
         /// Which task.
         task: TaskId,
     },
+}
+
+/// Where an attempt has an input from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// From where it is: it is published.
+    Published(InputSource),
+    /// From this attempt, which the same worker was given before and which has not ended as far as is known here. If it
+    /// ends without a value, or is given back, so is what waits for it there.
+    Coming(AttemptId),
 }
 
 /// Where an input's bytes are.

@@ -132,15 +132,13 @@ impl Scheduler {
         let seat = Seat::of_call(call, self.tasks[call].shape, self.assignments);
         let task = &mut self.tasks[call];
         task.attempts += 1;
-        task.phase = Phase::Assigned { worker, running: false };
+        task.phase = Phase::Assigned { worker, running: false, missing: 0 };
         task.story.push(turn.now, Chapter::Assigned { number: task.attempts, worker });
         let attempt = task.attempt();
         self.workers.sit(worker, attempt, seat, &self.shapes[seat.shape]);
         self.shapes.retain(seat.shape);
         let (_, inputs) = self.tasks[call].inputs.split_last().expect("a call that is ready is connected to its actor");
-        let source =
-            |edge: &crate::task::Edge| self.source_of(edge.task).expect("inputs of a ready call are available");
-        let inputs = inputs.iter().map(source).collect();
+        let inputs = inputs.iter().map(|edge| self.supply_of(edge.task)).collect();
         let actor = Some(self.tasks[actor].id);
         turn.act(Action::Dispatch { worker, attempt, actor, inputs });
     }
@@ -193,6 +191,7 @@ impl Seat {
             recalled: false,
             movable: false,
             unwanted: false,
+            ahead: false,
             is_call: true,
         }
     }

@@ -40,6 +40,7 @@ impl Scheduler {
             unsettled.failing.is_empty() && unsettled.doubtful.is_empty() && unsettled.reviving.is_empty(),
             "consequences were not drawn: {unsettled:?}"
         );
+        ensure!(self.followers.is_empty(), "tasks may go ahead and were not looked at");
         ensure!(self.workers.indexes_are_right(), "the indexes of workers are wrong: {:?}", self.workers);
         ensure!(self.workers.gained().is_empty(), "workers gained room and were not looked at");
         Ok(())
@@ -93,11 +94,17 @@ impl Scheduler {
             Phase::Pausing { due } => {
                 ensure!(self.timers.contains(&(*due, key)), "it pauses without a timer");
             }
-            Phase::Assigned { worker, running } => {
+            Phase::Assigned { worker, running, missing } => {
                 let seat = self.workers.seat(*worker, task.attempt());
                 let Some(seat) = seat else { return Err(format!("it has no seat at {worker}")) };
                 ensure!(seat.task == key && !seat.unwanted, "its seat at {worker} is for something else: {seat:?}");
                 ensure!(seat.started == *running, "it and its seat at {worker} disagree on whether it runs");
+                let lacking = inputs().filter(|input| input.available().is_none()).count();
+                ensure!(seat.ahead == (*missing > 0), "it and its seat at {worker} disagree on whether it went ahead");
+                ensure!(
+                    *missing == 0 || *missing as usize == lacking,
+                    "it went ahead of {missing} inputs, {lacking} are missing"
+                );
                 ensure!(seat.caution == Caution::after(task.death_count()), "its seat does not know its deaths");
             }
             Phase::Adopting(adoption) => self.check_adoption(key, task, adoption)?,

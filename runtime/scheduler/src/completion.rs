@@ -15,10 +15,11 @@ impl Scheduler {
         self.workers.change_seat(worker, attempt, |seat| {
             seat.started = true;
             seat.recalled = false;
+            seat.ahead = false;
         });
         if !seat.unwanted {
             let task = &mut self.tasks[seat.task];
-            task.phase = Phase::Assigned { worker, running: true };
+            task.phase = Phase::Assigned { worker, running: true, missing: 0 };
             task.story.push(turn.now, Chapter::Started { worker });
             self.release_line(seat.task);
         }
@@ -139,6 +140,7 @@ impl Scheduler {
         let seat = *self.workers.seat(worker, attempt)?;
         self.workers.stand_up(worker, &seat, attempt, &self.shapes[seat.shape]);
         self.shapes.release(seat.shape);
+        self.followers.extend(self.workers.next_behind(worker));
         if !seat.unwanted {
             self.leave_actor(seat.task);
             self.tasks[seat.task].phase = Phase::Waiting { missing: 0 };

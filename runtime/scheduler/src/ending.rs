@@ -28,6 +28,7 @@ impl Scheduler {
             self.enqueue(turn, key);
         } else {
             self.line_up(key);
+            self.followers.push(key);
         }
     }
 

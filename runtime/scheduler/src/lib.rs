@@ -26,6 +26,8 @@
 //! 9. The instance of an actor lives at one worker. Its calls wait in lanes, each in the order of submission, and the first
 //!    of a lane goes when its inputs are there and the actor's window has room; what its worker has of a lane went there
 //!    in that order. No call is given to two workers unless it may run again.
+//! 10. An attempt goes ahead, before all its inputs are published, only to a worker where an attempt that was given to it
+//!     before makes each missing one. It takes no slot until they are published or it says that it has started.
 //!
 //! # Cost
 //! An event costs what it touches: O(log n) per task, edge and copy of a value; one look per class of ready tasks
@@ -37,6 +39,7 @@ extern crate alloc;
 mod action;
 mod actors;
 mod adopt;
+mod ahead;
 mod calls;
 mod cancel;
 mod check;
@@ -67,7 +70,7 @@ mod task;
 mod values;
 mod workers;
 
-pub use action::{Action, InputSource, Outcome};
+pub use action::{Action, InputSource, Outcome, Supply};
 pub use config::Config;
 pub use event::Event;
 pub use placement::{Candidate, LeastMovement, Placement};

@@ -1,5 +1,5 @@
 //! Takes ready tasks in order of rank and gives them to workers that have room.
-use crate::action::Action;
+use crate::action::{Action, Supply};
 use crate::placement::Candidate;
 use crate::queue::{Caution, ClassId, Rank, ReadyTask};
 use crate::role::Role;
@@ -219,11 +219,16 @@ impl Scheduler {
         self.workers.iter().any(|(_, worker)| worker.is_clear() && worker.capacity.could_hold(wanted))
     }
 
-    fn assign(&mut self, turn: &mut Turn<'_>, key: Key, class: ClassId, worker: WorkerId) {
+    /// Gives a task to a worker. Inputs that are not published yet are made there.
+    pub(crate) fn assign(&mut self, turn: &mut Turn<'_>, key: Key, class: ClassId, worker: WorkerId) {
+        let inputs: Vec<_> = self.tasks[key].inputs.iter().map(|edge| self.supply_of(edge.task)).collect();
+        let missing = inputs.iter().filter(|supply| matches!(supply, Supply::Coming(_))).count();
+        let missing = u32::try_from(missing).expect("fewer than 2^32 edges fit in memory");
         self.assignments += 1;
         let task = &mut self.tasks[key];
         task.attempts += 1;
-        task.phase = Phase::Assigned { worker, running: false };
+        task.phase = Phase::Assigned { worker, running: false, missing };
+        self.followers.extend(task.consumers.first().map(|edge| edge.task));
         task.story.push(turn.now, Chapter::Assigned { number: task.attempts, worker });
         let shape = &self.shapes[class.shape];
         let seat = Seat {
@@ -238,14 +243,12 @@ impl Scheduler {
             recalled: false,
             movable: !task.moved,
             unwanted: false,
+            ahead: missing > 0,
             is_call: false,
         };
         let attempt = task.attempt();
         self.workers.sit(worker, attempt, seat, shape);
         self.shapes.retain(class.shape);
-        let inputs = self.tasks[key].inputs.iter();
-        let inputs =
-            inputs.map(|edge| self.source_of(edge.task).expect("inputs of a queued task are available")).collect();
         turn.act(Action::Dispatch { worker, attempt, actor: None, inputs });
     }
 

@@ -24,11 +24,12 @@ impl Scheduler {
     }
 }
 
-/// The latest of the attempts that have not started and find no free slot if they do. Those that fit are as good as
-/// started: asking them back would mostly come too late.
+/// What was sent ahead, and the latest of the attempts that have not started and find no free slot if they do. Those that
+/// fit are as good as started: asking them back would mostly come too late.
 fn excess(worker: &Worker) -> Vec<AttemptId> {
     let is_waiting = |seat: &Seat| !(seat.started || seat.lent || seat.unwanted || seat.recalled || seat.slots == 0);
-    let mut waiting: Vec<_> = worker.seats.iter().filter(|(_, seat)| is_waiting(seat)).collect();
+    let waiting = worker.seats.iter().filter(|(_, seat)| is_waiting(seat));
+    let (ahead, mut waiting): (Vec<_>, Vec<_>) = waiting.partition(|(_, seat)| seat.ahead);
     waiting.sort_unstable_by_key(|(_, seat)| Reverse(seat.order));
     let staying = worker.load.slots.saturating_sub(worker.load.recalled_slots);
     let mut surplus = staying.saturating_sub(worker.capacity.slots.into());
@@ -37,5 +38,5 @@ fn excess(worker: &Worker) -> Vec<AttemptId> {
         surplus = surplus.saturating_sub(seat.slots.into());
         is_beyond
     };
-    waiting.into_iter().take_while(is_beyond).map(|(&attempt, _)| attempt).collect()
+    ahead.into_iter().chain(waiting.into_iter().take_while(is_beyond)).map(|(&attempt, _)| attempt).collect()
 }

@@ -103,6 +103,11 @@ impl ReadyQueue {
         self.change(class, |ranks| ranks.insert((rank, key)));
     }
 
+    /// The best rank of all.
+    pub(crate) fn first_rank(&self) -> Option<Rank> {
+        self.heads.first().map(|&(rank, _)| rank)
+    }
+
     /// Whether it was there.
     pub(crate) fn remove(&mut self, class: ClassId, rank: Rank, key: Key) -> bool {
         self.change(class, |ranks| ranks.remove(&(rank, key)))

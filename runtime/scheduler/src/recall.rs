@@ -36,7 +36,8 @@ impl Scheduler {
     fn recallable(&self, victim: WorkerId, idle: WorkerId) -> Vec<(u64, AttemptId)> {
         let Some(worker) = self.workers.get(victim) else { return Vec::new() };
         let is_recallable = |seat: &Seat| {
-            let is_free = seat.movable && !seat.started && !seat.lent && !seat.unwanted && !seat.recalled;
+            let is_free =
+                seat.movable && !seat.started && !seat.lent && !seat.unwanted && !seat.recalled && !seat.ahead;
             is_free && seat.caution == Caution::None && {
                 let (class, rank) = self.queue_place(seat.task);
                 self.has_room(idle, class, rank)

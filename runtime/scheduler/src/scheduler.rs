@@ -36,6 +36,8 @@ pub struct Scheduler {
     pub(crate) names: BTreeMap<Box<str>, Key>,
     /// Actors to which calls may go that could not before. Empty between events.
     pub(crate) stirred: Vec<Key>,
+    /// Tasks that may go ahead, because what they wait for was assigned. Empty between events.
+    pub(crate) followers: Vec<Key>,
     /// Tasks submitted so far.
     pub(crate) submissions: u64,
     /// Attempts assigned so far.
@@ -112,6 +114,7 @@ impl Scheduler {
             unsettled: Unsettled::default(),
             names: BTreeMap::new(),
             stirred: Vec::new(),
+            followers: Vec::new(),
             submissions: 0,
             assignments: 0,
         }
@@ -154,6 +157,7 @@ impl Scheduler {
         self.settle(turn);
         self.dispatch_calls(turn);
         self.place_ready(turn);
+        self.dispatch_ahead(turn);
         self.recall_surplus(turn);
     }
 

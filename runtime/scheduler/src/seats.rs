@@ -2,7 +2,7 @@
 use crate::queue::Caution;
 use crate::shapes::{Shape, ShapeId};
 use crate::task::Key;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources};
 
@@ -31,6 +31,8 @@ pub(crate) struct Worker {
     pub(crate) adopting_bytes: u128,
     /// The actors that live there. What they asked for beside slots is theirs as long as they do.
     pub(crate) residents: BTreeSet<Key>,
+    /// Tasks that were to come ahead when there was no room for more of them. Only hints: any may be something else by now.
+    pub(crate) behind: VecDeque<Key>,
 }
 
 /// The place of one attempt at a worker.
@@ -55,11 +57,14 @@ pub(crate) struct Seat {
     pub(crate) movable: bool,
     /// Its task was cancelled; the place is taken until the worker says that it is over.
     pub(crate) unwanted: bool,
+    /// It was sent ahead: it waits for what other attempts make there.
+    pub(crate) ahead: bool,
     /// It is the call of an actor: it takes nothing of what tasks share.
     pub(crate) is_call: bool,
 }
 
-/// Sums over the seats of a worker, but those of calls. A lending seat counts only in `lending`, `running` and `given`.
+/// Sums over the seats of a worker, but those of calls. A lending seat counts only in `lending`, `running` and `given`, one
+/// that was sent ahead only in `ahead`, `ahead_work` and `given`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     /// Seats.
@@ -81,6 +86,10 @@ pub(crate) struct Load {
     pub(crate) work: u64,
     /// Of that, of seats that have not started.
     pub(crate) unstarted_work: u64,
+    /// Seats that were sent ahead.
+    pub(crate) ahead: u64,
+    /// Expected run time times slots of those, in nanoseconds.
+    pub(crate) ahead_work: u64,
 }
 
 impl Load {
@@ -105,6 +114,11 @@ impl Load {
         }
         let slots = u64::from(seat.slots);
         let work = seat.estimate.saturating_mul(slots).min(LARGEST_WORK);
+        if seat.ahead {
+            change(&mut self.ahead, 1);
+            change(&mut self.ahead_work, work);
+            return;
+        }
         change(&mut self.alone, u64::from(seat.caution == Caution::Alone));
         change(&mut self.slots, slots);
         change(&mut self.work, work);
@@ -139,6 +153,7 @@ impl Worker {
             adopting: BTreeSet::new(),
             adopting_bytes: 0,
             residents: BTreeSet::new(),
+            behind: VecDeque::new(),
         }
     }
 

@@ -90,8 +90,9 @@ pub(crate) enum Phase {
     Queued,
     /// Between two attempts, until `due`.
     Pausing { due: Time },
-    /// Attempt number `Task::attempts` has a seat at `worker`.
-    Assigned { worker: WorkerId, running: bool },
+    /// Attempt number `Task::attempts` has a seat at `worker`. If it went there ahead, `missing` of its inputs are not
+    /// published yet.
+    Assigned { worker: WorkerId, running: bool, missing: u32 },
     /// Its value was published; the value may be gone if nobody needs it. Boxed, so that tasks in a long queue need
     /// no room for it.
     Finished(Box<Value>),

@@ -4,7 +4,7 @@
 //! only is freed when it is not needed: it can be made again. A value the master holds lets its task's inputs go; in
 //! return it stays as long as the record stays if it cannot be made again, as does an upload wherever it is, so that
 //! lineage always has an end that exists.
-use crate::action::{Action, InputSource, Outcome};
+use crate::action::{Action, InputSource, Outcome, Supply};
 use crate::role::Role;
 use crate::scheduler::{Scheduler, Turn};
 use crate::task::{Key, Phase, Task, Value};
@@ -62,9 +62,14 @@ impl Scheduler {
     }
 
     /// Where a published input is; `None` if nobody holds it.
-    pub(crate) fn source_of(&self, key: Key) -> Option<InputSource> {
+    fn source_of(&self, key: Key) -> Option<InputSource> {
         let task = &self.tasks[key];
         task.available().map(|value| source(task, value))
+    }
+
+    /// From where an attempt has an input: if it is not published, from the attempt that makes it.
+    pub(crate) fn supply_of(&self, key: Key) -> Supply {
+        self.source_of(key).map_or_else(|| Supply::Coming(self.tasks[key].attempt()), Supply::Published)
     }
 
     pub(crate) fn on_references_dropped(&mut self, tasks: &[TaskId]) {
@@ -147,6 +152,7 @@ impl Scheduler {
             match &mut self.tasks[consumer].phase {
                 Phase::Finished(_) | Phase::Failed(_) | Phase::Assigned { running: true, .. } => continue,
                 Phase::Waiting { missing } => *missing += 1,
+                Phase::Assigned { missing, .. } if *missing > 0 => *missing += 1,
                 Phase::Queued => {
                     self.unqueue(consumer);
                     self.tasks[consumer].phase = Phase::Waiting { missing: 1 };
@@ -186,11 +192,21 @@ impl Scheduler {
     fn advance_consumers(&mut self, turn: &mut Turn<'_>, key: Key) {
         for i in 0..self.tasks[key].consumers.len() {
             let consumer = self.tasks[key].consumers[i].task;
-            if let Phase::Waiting { missing } = &mut self.tasks[consumer].phase {
-                *missing -= 1;
-                if *missing == 0 {
-                    self.enqueue(turn, consumer);
+            match &mut self.tasks[consumer].phase {
+                Phase::Waiting { missing } => {
+                    *missing -= 1;
+                    if *missing == 0 {
+                        self.enqueue(turn, consumer);
+                    }
                 }
+                Phase::Assigned { worker, missing, .. } if *missing > 0 => {
+                    *missing -= 1;
+                    if *missing == 0 {
+                        let (worker, attempt) = (*worker, self.tasks[consumer].attempt());
+                        self.workers.change_seat(worker, attempt, |seat| seat.ahead = false);
+                    }
+                }
+                _ => {}
             }
         }
     }

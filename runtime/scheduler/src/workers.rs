@@ -24,6 +24,9 @@ pub(crate) enum Willingness {
     Busy,
 }
 
+/// Tasks remembered at each worker that were to come ahead; what is beyond comes when its inputs are there.
+const MOST_BEHIND: usize = 1024;
+
 /// The joined workers.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
@@ -118,6 +121,20 @@ impl Workers {
         if !seat.is_call {
             self.note_gain(id);
         }
+    }
+
+    /// Notes that a task was to come ahead and had no room.
+    pub(crate) fn wait_behind(&mut self, id: WorkerId, task: Key) {
+        if let Some(worker) = self.joined.get_mut(&id)
+            && worker.behind.len() < MOST_BEHIND
+        {
+            worker.behind.push_back(task);
+        }
+    }
+
+    /// The next of those.
+    pub(crate) fn next_behind(&mut self, id: WorkerId) -> Option<Key> {
+        self.joined.get_mut(&id)?.behind.pop_front()
     }
 
     pub(crate) fn change_seat(&mut self, id: WorkerId, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {

@@ -115,7 +115,8 @@ impl World {
     pub(super) fn start_worker(&mut self, slots: u32) -> Result<(), String> {
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
-        let gpus = u64::from(self.dice.below(2)) + u64::from(slots == LARGE);
+        // Of the large ones enough for all actors that keep one, and for the tasks that ask for those actors.
+        let gpus = u64::from(self.dice.below(2)) + if slots == LARGE { 100 } else { 0 };
         let named = [NamedResource { name: "gpu".into(), amount: gpus }];
         let memory = u64::from(self.dice.below(12)) + u64::from(slots);
         let node = node_of(id);

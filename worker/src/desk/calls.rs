@@ -1,14 +1,14 @@
 //! Actors at the desk: which of them live here, how calls reach their mailboxes, and what is reported of their ends.
 use super::{AbortOnDrop, Desk, Order, State};
-use crate::arguments::Arguments;
+use crate::arguments::Output;
 use crate::context::Attempt;
 use crate::executor::{Ending, Job, Product, RunEnd};
 use crate::failure::TaskError;
-use crate::inputs::{Away, Inputs};
+use crate::inputs::{Absent, Gathering, Inputs, Missing};
 use crate::instance::{Calls, Instance};
 use crate::mailbox::{Cancelled, Mailbox, Waiting};
 use crate::slots::Command;
-use quiltwork_types::{AttemptId, TaskId, ValueId, WorkerId};
+use quiltwork_types::{AttemptId, TaskId, ValueId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub(super) struct Arriving {
     actor: TaskId,
     attempt: Arc<Attempt>,
     method: Arc<str>,
+    inputs: Box<Gathering>,
     fetch: Option<AbortOnDrop>,
 }
 
@@ -60,7 +61,7 @@ impl Actors {
 impl Desk {
     /// Takes calls of one actor in, in their order; answers with those whose inputs must be fetched first. No later call
     /// of the same lane comes before such a call has begun to run: the master sees to that.
-    pub(super) fn assign_calls(&self, actor: TaskId, orders: Vec<Order>) -> Vec<(AttemptId, Away)> {
+    pub(super) fn assign_calls(&self, actor: TaskId, orders: Vec<Order>) -> Vec<(AttemptId, Absent)> {
         let mut fetches = Vec::new();
         let mut ready = Vec::with_capacity(orders.len());
         for order in orders {
@@ -68,10 +69,10 @@ impl Desk {
             let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, None, self.this.clone()));
             match inputs {
                 Inputs::Here(arguments) => ready.push(Waiting { attempt, method, arguments }),
-                Inputs::Away(away) => {
-                    let arriving = Arriving { actor, attempt, method, fetch: None };
+                Inputs::Coming(mut inputs) => {
+                    fetches.extend(inputs.take_absent().map(|absent| (id, absent)));
+                    let arriving = Arriving { actor, attempt, method, inputs, fetch: None };
                     self.lock().arriving.insert(id, arriving);
-                    fetches.push((id, away));
                 }
             }
         }
@@ -91,10 +92,14 @@ impl Desk {
     }
 
     /// The inputs of a call are here, or cannot be had.
-    pub(super) fn on_call_fetched(&self, arriving: Arriving, fetched: Result<Arguments, Vec<(ValueId, WorkerId)>>) {
-        let Arriving { actor, attempt, method, .. } = arriving;
+    pub(super) fn on_call_fetched(&self, arriving: Arriving, fetched: Result<HashMap<ValueId, Output>, Missing>) {
+        let Arriving { actor, attempt, method, mut inputs, .. } = arriving;
         match fetched {
-            Ok(arguments) => self.hand_over(actor, vec![Waiting { attempt, method, arguments }]),
+            Ok(values) => {
+                inputs.arrive(values);
+                let arguments = inputs.into_arguments();
+                self.hand_over(actor, vec![Waiting { attempt, method, arguments }]);
+            }
             Err(missing) => self.report(|state| state.reports.lacking(attempt.id, missing)),
         }
     }

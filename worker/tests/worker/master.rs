@@ -330,8 +330,8 @@ impl Call {
 
     /// A list whose elements come with the message.
     pub(crate) fn list<T: Serialize>(mut self, elements: &[T]) -> Self {
-        let input_value =
-            |index| InputValue { value: value(index), encoding: encoding_of::<T>(), place: Place::Inline };
+        let place = Place::Inline { encoding: encoding_of::<T>() };
+        let input_value = |index| InputValue { value: value(index), place: place.clone() };
         self.inputs.push(Input::Values((900..).take(elements.len()).map(input_value).collect()));
         self.payloads.extend(elements.iter().map(|element| Bytes::from(encode_value(element).unwrap())));
         self
@@ -339,15 +339,31 @@ impl Call {
 
     /// The result of another task, of so many bytes, which these have, to be read piece by piece.
     pub(crate) fn reference(mut self, index: u32, size: u64, holders: Vec<Holder>) -> Self {
-        let place = Place::Stored { size, holders };
-        self.inputs.push(Input::Reference(InputValue { value: value(index), encoding: Encoding::Raw, place }));
+        let place = Place::Stored { encoding: Encoding::Raw, size, holders };
+        self.inputs.push(Input::Reference(InputValue { value: value(index), place }));
         self
     }
 
     /// The result of another task, of type `T`, which these have.
     pub(crate) fn stored<T>(mut self, index: u32, holders: Vec<Holder>) -> Self {
-        let place = Place::Stored { size: 0, holders };
-        self.inputs.push(Input::Value(InputValue { value: value(index), encoding: encoding_of::<T>(), place }));
+        let place = Place::Stored { encoding: encoding_of::<T>(), size: 0, holders };
+        self.inputs.push(Input::Value(InputValue { value: value(index), place }));
         self
     }
+
+    /// What another attempt of the same worker is going to make.
+    pub(crate) fn coming(mut self, attempt: AttemptId) -> Self {
+        self.inputs.push(Input::Value(input_coming(attempt)));
+        self
+    }
+
+    /// The same, to be read piece by piece.
+    pub(crate) fn coming_piecewise(mut self, attempt: AttemptId) -> Self {
+        self.inputs.push(Input::Reference(input_coming(attempt)));
+        self
+    }
+}
+
+fn input_coming(attempt: AttemptId) -> InputValue {
+    InputValue { value: ValueId::of(attempt.task), place: Place::Coming { attempt } }
 }

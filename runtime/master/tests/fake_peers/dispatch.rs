@@ -5,7 +5,7 @@ use quiltwork_protocol::master_to_client::{Answer, End};
 use quiltwork_protocol::master_to_worker::{Input, Place};
 use quiltwork_protocol::worker_to_master::{AttemptEnd, AttemptOutcome};
 use quiltwork_protocol::{ClientToMaster, Holder, MasterToClient, MasterToWorker, WorkerToMaster};
-use quiltwork_types::{FailureKind, FunctionId, TaskFailure, TaskState};
+use quiltwork_types::{Encoding, FailureKind, FunctionId, TaskFailure, TaskState};
 
 #[tokio::test]
 async fn a_task_is_dispatched_with_its_literals_and_its_result_reaches_the_client() {
@@ -51,9 +51,9 @@ async fn a_small_result_travels_to_its_consumer_and_a_large_one_names_its_holder
     let (assignment, payloads) = maker.assignment().await;
     let Input::Values(list) = &assignment.inputs[0] else { panic!("{assignment:?}") };
     let holders = vec![Holder::Worker { worker: maker.worker, address: maker.address }];
-    let stored = Place::Stored { size: 1_000_000, holders: holders.clone() };
+    let stored = Place::Stored { encoding: Encoding::Raw, size: 1_000_000, holders: holders.clone() };
     let places: Vec<_> = list.iter().map(|input| input.place.clone()).collect();
-    assert_eq!(places, [stored.clone(), Place::Inline, stored]);
+    assert_eq!(places, [stored.clone(), Place::Inline { encoding: Encoding::Raw }, stored]);
     assert_eq!(payloads, ["small", "literal", "small"]);
 
     assert!(matches!(client.end().await.1, End::Inline(_)));

@@ -96,7 +96,8 @@ async fn a_task_with_thousands_of_inputs_is_dispatched_whole() {
     assert_eq!(assignment.attempt.task, client.task(INPUTS));
     assert_eq!(assignment.inputs[0].values().len(), INPUTS as usize);
     assert!(!payloads.is_empty() && payloads.len() < INPUTS as usize);
-    let beyond = assignment.inputs[0].values().iter().find(|input| input.place != Place::Inline).unwrap().value;
+    let beyond =
+        assignment.inputs[0].values().iter().find(|input| !matches!(input.place, Place::Inline { .. })).unwrap().value;
     let (_, fetched) = within(worker.peer.connection.fetch(beyond, 100)).await.unwrap().unwrap();
     assert_eq!(fetched, "x");
 }

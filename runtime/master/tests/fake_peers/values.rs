@@ -6,7 +6,7 @@ use quiltwork_protocol::master_to_client::End;
 use quiltwork_protocol::master_to_worker::Place;
 use quiltwork_protocol::{ClientToMaster, Holder};
 use quiltwork_transport::BulkError;
-use quiltwork_types::{FailureKind, TaskFailure};
+use quiltwork_types::{Encoding, FailureKind, TaskFailure};
 
 const LIMIT: u64 = 10_000_000;
 
@@ -31,7 +31,10 @@ async fn an_upload_is_fetched_by_workers_and_by_its_client_only() {
     assert_eq!(holders, [Holder::Master]);
     let (assignment, _) = worker.assignment().await;
     let holders = vec![Holder::Master];
-    assert_eq!(assignment.inputs[0].values()[0].place, Place::Stored { size: 1_000_000, holders });
+    assert_eq!(
+        assignment.inputs[0].values()[0].place,
+        Place::Stored { encoding: Encoding::Raw, size: 1_000_000, holders }
+    );
     let value = client.value(0);
     for connection in [&worker.peer.connection, &client.peer.connection] {
         assert_eq!(within(connection.fetch(value, LIMIT)).await.unwrap().unwrap().1, large);

@@ -1,5 +1,5 @@
 //! What the workers of a node hold together: read where it is, passed on when one of them dies.
-use crate::stage::{Stage, crashed, dispatched, kept, task, unkept, value};
+use crate::stage::{Stage, crashed, dispatched, kept, sources, task, unkept, value};
 use quiltwork_scheduler::{Action, Event};
 use quiltwork_types::{Chapter, LossReason, TaskState, WorkerId};
 
@@ -54,8 +54,7 @@ fn the_heir_is_the_holder_from_then_on() {
     stage.loses(0);
     let actions = stage.submit([kept(1, &[0])]);
     assert_eq!(dispatched(&actions), [(1, 1, 1)], "where its input is");
-    let Some(Action::Dispatch { inputs, .. }) = actions.last() else { panic!("{actions:?}") };
-    assert_eq!(inputs[0].workers, [WorkerId(1)]);
+    assert_eq!(sources(actions.last())[0].workers, [WorkerId(1)]);
     stage.finishes_inline(1, 1, 1);
     let freed = stage.drops(&[0]);
     assert!(freed.contains(&Action::Free { worker: WorkerId(1), value: value(0) }), "{freed:?}");

@@ -1,5 +1,6 @@
 //! State × event → actions: one table per rule of the scheduler, each told as given, when, then.
 mod adopting;
+mod ahead;
 mod binding;
 mod calling;
 mod cancelling;

@@ -97,7 +97,7 @@ fn consumers_are_told_where_their_inputs_are() {
     stage.submit([unkept(0, &[]), unkept(1, &[]), kept(2, &[1, 0])]);
     stage.finishes_inline(0, 0, 1);
     let actions = stage.finishes(0, 1, 1);
-    let [Action::Dispatch { inputs, .. }] = &actions[..] else { panic!("{actions:?}") };
-    let told: Vec<_> = inputs.iter().map(|input| (input.value, input.size, input.workers.clone())).collect();
+    let told: Vec<_> =
+        sources(actions.first()).iter().map(|input| (input.value, input.size, input.workers.clone())).collect();
     assert_eq!(told, [(value(1), 1_000, vec![WorkerId(0)]), (value(0), 8, vec![])]);
 }

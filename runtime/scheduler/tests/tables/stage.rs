@@ -1,5 +1,5 @@
 //! The stage every table plays on: a scheduler that is checked after each event, and short words for what happens.
-use quiltwork_scheduler::{Action, Config, Event, Outcome, Scheduler};
+use quiltwork_scheduler::{Action, Config, Event, InputSource, Outcome, Scheduler, Supply};
 use quiltwork_types::{
     AttemptId, Epoch, FailureKind, FunctionId, JobId, LossReason, NodeId, Resources, TaskFailure, TaskId, TaskSpec,
     TaskState, Time, ValueId, WorkerId,
@@ -60,9 +60,7 @@ impl Stage {
     /// Lets worker 0 run `QUICK` once, in 100 µs. Uses task number 0.
     pub(crate) fn with_quick_function(mut self) -> Self {
         self.submit([TaskSpec { function: Some(QUICK), ..unkept(0, &[]) }]);
-        let (worker, epoch) = (WorkerId(0), EPOCH);
-        let ran = Duration::from_micros(100);
-        self.tell(Event::AttemptFinished { worker, attempt: attempt(0, 1), epoch, size: 0, inline: true, ran });
+        self.finishes_quickly(0, 0, 1);
         self
     }
 
@@ -95,6 +93,13 @@ impl Stage {
     /// The attempt finishes and its bytes come with the message.
     pub(crate) fn finishes_inline(&mut self, worker: u32, index: u32, number: u32) -> Vec<Action> {
         self.tell(finished(worker, attempt(index, number), 8, true))
+    }
+
+    /// The same after 100 µs.
+    pub(crate) fn finishes_quickly(&mut self, worker: u32, index: u32, number: u32) -> Vec<Action> {
+        let (worker, attempt, epoch) = (WorkerId(worker), attempt(index, number), EPOCH);
+        let ran = Duration::from_micros(100);
+        self.tell(Event::AttemptFinished { worker, attempt, epoch, size: 8, inline: true, ran })
     }
 
     /// The attempt finishes and its 1,000 bytes stay at the worker.
@@ -169,6 +174,16 @@ pub(crate) fn dispatched(actions: &[Action]) -> Vec<(u32, u32, u32)> {
         _ => None,
     };
     actions.iter().filter_map(dispatch).collect()
+}
+
+/// Where a dispatched attempt has its inputs from, all of which are published.
+pub(crate) fn sources(action: Option<&Action>) -> Vec<InputSource> {
+    let Some(Action::Dispatch { inputs, .. }) = action else { panic!("{action:?}") };
+    let source = |supply: &Supply| match supply {
+        Supply::Published(source) => source.clone(),
+        Supply::Coming(attempt) => panic!("{attempt} has yet to make it"),
+    };
+    inputs.iter().map(source).collect()
 }
 
 /// What was asked back: worker and task number.
