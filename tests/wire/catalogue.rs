@@ -55,7 +55,7 @@ list! {
     Answer { Workers, Story, Holders }
     End { Inline, Stored, Failed }
     Input { Literal, Value, Values, Reference, References }
-    Place { Inline, Stored }
+    Place { Inline, Stored, Coming }
     AttemptOutcome { Finished, Failed }
     Made { Inline, Stored }
     Holder { Master, Worker }

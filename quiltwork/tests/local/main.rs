@@ -2,6 +2,7 @@
 //!
 //! Workers, and the drivers that some tests kill, are this very binary started again, so the harness is ours.
 mod census;
+mod chains;
 mod copies;
 mod drivers;
 mod endings;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let trials = [
         starts::trials(),
         losses::trials(),
+        chains::trials(),
         store::trials(),
         spill::trials(),
         uploads::trials(),

@@ -86,3 +86,16 @@ pub(crate) fn numbers(bytes: usize) -> Blob {
 pub(crate) fn sum_in_place(numbers: Blob) -> quiltwork::Result<(u64, u64)> {
     Ok((numbers.as_slice_of::<u64>()?.iter().sum(), quiltwork::__private::copied_bytes()))
 }
+
+/// Takes half a millisecond.
+#[quiltwork::task]
+pub(crate) fn add_slowly(left: u64, right: u64) -> u64 {
+    std::thread::sleep(Duration::from_micros(500));
+    left + right
+}
+
+#[quiltwork::task]
+pub(crate) fn fail_after(millis: u64) -> Result<u64, String> {
+    std::thread::sleep(Duration::from_millis(millis));
+    Err("it failed as it was told".to_owned())
+}

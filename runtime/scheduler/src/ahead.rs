@@ -8,7 +8,7 @@ use crate::role::Role;
 use crate::scheduler::{Scheduler, Turn};
 use crate::seats::Worker;
 use crate::task::{Key, Phase, Task};
-use quiltwork_types::WorkerId;
+use quiltwork_types::{NamedResource, WorkerId};
 
 /// Inputs of a task that goes ahead: they are looked at each time one of them is assigned.
 const FEW_INPUTS: usize = 8;
@@ -62,7 +62,7 @@ impl Scheduler {
             && task.death_count() == 0
             && !task.moved
             && wanted.memory == 0
-            && wanted.named.is_empty()
+            && wanted.named.iter().all(NamedResource::is_binding)
     }
 
     /// The worker that has an attempt of this task which will probably make its value there.
@@ -86,7 +86,7 @@ impl Scheduler {
     fn has_room_ahead(&self, id: WorkerId, key: Key) -> bool {
         let Some(worker) = self.workers.get(id) else { return false };
         let wanted = &self.shapes[self.tasks[key].shape].wanted;
-        worker.capacity.slots >= wanted.slots
+        worker.capacity.could_hold(wanted)
             && worker.is_open()
             && worker.load.alone == 0
             && worker.load.ahead < u64::from(self.config.max_assigned / 2)

@@ -164,3 +164,17 @@ fn what_a_worker_can_run_keeps_no_other_task_waiting() {
     let quick = TaskSpec { function: Some(QUICK), ..named(kept(3, &[]), "app::quick") };
     assert_eq!(dispatched(&stage.submit([quick])), [(0, 3, 1)]);
 }
+
+#[test]
+fn a_bound_task_goes_ahead_only_to_its_own_worker() {
+    let mut stage = cluster().with_quick_function();
+    let quick = |index, worker, inputs: &[u32]| TaskSpec {
+        function: Some(QUICK),
+        inputs: inputs.iter().map(|&input| value(input)).collect(),
+        ..on_worker(index, worker)
+    };
+    let tasks = [quick(1, 1, &[]), quick(2, 1, &[1]), quick(3, 2, &[2])];
+    assert_eq!(dispatched(&stage.submit(tasks)), [(1, 1, 1), (1, 2, 1)]);
+    stage.finishes_quickly(1, 1, 1);
+    assert_eq!(dispatched(&stage.finishes_quickly(1, 2, 1)), [(2, 3, 1)]);
+}
