@@ -15,7 +15,7 @@ use crate::reports::Reports;
 use crate::slots::{Command, Effect, Phase, SlotMachine};
 use crate::threads;
 use calls::{Actors, Arriving};
-use following::{Following, TooLate};
+use following::Following;
 use quiltwork_protocol::master_to_worker::Duty;
 use quiltwork_protocol::{Parcel, WorkerToMaster};
 use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
@@ -181,13 +181,13 @@ impl Desk {
             }
             let (arguments, gathering) = match inputs {
                 Inputs::Here(arguments) => (Some(arguments), None),
-                Inputs::Coming(gathering) => match state.follow(id, gathering) {
-                    Ok(inputs) => inputs,
-                    Err(TooLate) => {
+                Inputs::Coming(gathering) => {
+                    let Some(inputs) = state.follow(id, gathering) else {
                         state.reports.returned(id);
                         continue;
-                    }
-                },
+                    };
+                    inputs
+                }
             };
             let ready = arguments.is_some();
             let attempt = Arc::new(Attempt::new(id, self.worker, name, partition, time_limit, Weak::clone(&self.this)));

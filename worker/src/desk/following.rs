@@ -25,9 +25,6 @@ pub(super) struct Following {
     store: Arc<dyn ValueStore>,
 }
 
-/// What was to be followed has ended, and its result is not at hand.
-pub(super) struct TooLate;
-
 /// Either all inputs of an attempt, or those that are still on their way.
 type Inputs = (Option<Arguments>, Option<Box<Gathering>>);
 
@@ -56,24 +53,21 @@ impl Following {
 }
 
 impl State {
-    /// Lets a new attempt follow those that make its inputs.
-    ///
-    /// # Errors
-    /// If it has come too late for one of them.
-    pub(super) fn follow(&mut self, id: AttemptId, mut gathering: Box<Gathering>) -> Result<Inputs, TooLate> {
+    /// Lets a new attempt follow those that make its inputs; nothing if it has come too late for one of them.
+    pub(super) fn follow(&mut self, id: AttemptId, mut gathering: Box<Gathering>) -> Option<Inputs> {
         let (here, over): (Vec<_>, Vec<_>) =
             gathering.leaders().iter().copied().partition(|leader| self.works.contains_key(leader));
         for leader in over {
-            let output = self.following.recall(leader).ok_or(TooLate)?;
+            let output = self.following.recall(leader)?;
             gathering.arrive([(ValueId::of(leader.task), output)]);
         }
         for leader in here {
             self.following.followers.entry(leader).or_default().push(id);
         }
         if gathering.is_complete() {
-            return Ok((Some(gathering.into_arguments()), None));
+            return Some((Some(gathering.into_arguments()), None));
         }
-        Ok((None, Some(gathering)))
+        Some((None, Some(gathering)))
     }
 
     /// Values that an attempt waits for are here.
