@@ -77,6 +77,9 @@ impl Scheduler {
         self.refresh_reservation();
         let mut passed = None;
         while let Some((rank, class, key)) = self.ready.next_after(passed) {
+            if !self.ready.is_blocked(class) || class.caution == Caution::Alone {
+                self.workers.put_in_order();
+            }
             if let Some(worker) = self.find_worker(class, rank, key) {
                 self.ready.remove(class, rank, key);
                 if self.reservation.is_some_and(|reservation| reservation.class == class) {

@@ -2,7 +2,8 @@
 use crate::queue::Caution;
 use crate::shapes::{Shape, ShapeId};
 use crate::task::Key;
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::workers::Standing;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources};
 
@@ -13,7 +14,7 @@ pub(crate) struct Worker {
     /// The node whose values it shares.
     pub(crate) node: Option<NodeId>,
     /// Attempts it was given and has not ended, including those nobody wants any more.
-    pub(crate) seats: BTreeMap<AttemptId, Seat>,
+    pub(crate) seats: Seats,
     /// What the seats add up to.
     pub(crate) load: Load,
     /// Bytes of memory the seats have reserved.
@@ -31,6 +32,19 @@ pub(crate) struct Worker {
     pub(crate) adopting_bytes: u128,
     /// The actors that live there. What they asked for beside slots is theirs as long as they do.
     pub(crate) residents: BTreeSet<Key>,
+    /// Where it stands in the indexes of workers; nowhere, when it has just joined.
+    pub(crate) standing: Option<Standing>,
+    /// It may have to stand elsewhere.
+    pub(crate) has_changed: bool,
+}
+
+/// The attempts of a worker. Of tasks it has few, and it begins and ends them mostly in the order in which they came; calls
+/// of actors it may have any number.
+#[derive(Debug, Default)]
+pub(crate) struct Seats {
+    /// By attempt.
+    tasks: VecDeque<(AttemptId, Seat)>,
+    calls: BTreeMap<AttemptId, Seat>,
 }
 
 /// The place of one attempt at a worker.
@@ -83,6 +97,47 @@ pub(crate) struct Load {
     pub(crate) unstarted_work: u64,
 }
 
+impl Seats {
+    pub(crate) fn get(&self, attempt: AttemptId) -> Option<&Seat> {
+        match self.find(attempt) {
+            Ok(place) => Some(&self.tasks[place].1),
+            Err(_) => self.calls.get(&attempt),
+        }
+    }
+
+    fn get_mut(&mut self, attempt: AttemptId) -> Option<&mut Seat> {
+        match self.find(attempt) {
+            Ok(place) => Some(&mut self.tasks[place].1),
+            Err(_) => self.calls.get_mut(&attempt),
+        }
+    }
+
+    fn insert(&mut self, attempt: AttemptId, seat: Seat) {
+        if seat.is_call {
+            self.calls.insert(attempt, seat);
+        } else if let Err(place) = self.find(attempt) {
+            self.tasks.insert(place, (attempt, seat));
+        }
+    }
+
+    fn remove(&mut self, attempt: AttemptId) -> Option<Seat> {
+        match self.find(attempt) {
+            Ok(place) => self.tasks.remove(place).map(|(_, seat)| seat),
+            Err(_) => self.calls.remove(&attempt),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (AttemptId, &Seat)> {
+        let tasks = self.tasks.iter().map(|(attempt, seat)| (*attempt, seat));
+        tasks.chain(self.calls.iter().map(|(&attempt, seat)| (attempt, seat)))
+    }
+
+    /// Where the seat of a task is, or where it would have to be.
+    fn find(&self, attempt: AttemptId) -> Result<usize, usize> {
+        self.tasks.binary_search_by_key(&attempt, |(attempt, _)| *attempt)
+    }
+}
+
 impl Load {
     pub(crate) fn add(&mut self, seat: &Seat) {
         self.count(seat, |sum, part| *sum += part);
@@ -129,7 +184,7 @@ impl Worker {
         Self {
             capacity,
             node,
-            seats: BTreeMap::new(),
+            seats: Seats::default(),
             load: Load::default(),
             used_memory: 0,
             used_named,
@@ -139,6 +194,8 @@ impl Worker {
             adopting: BTreeSet::new(),
             adopting_bytes: 0,
             residents: BTreeSet::new(),
+            standing: None,
+            has_changed: true,
         }
     }
 
@@ -149,7 +206,7 @@ impl Worker {
     }
 
     pub(crate) fn stand_up(&mut self, attempt: AttemptId, shape: &Shape) {
-        if let Some(seat) = self.seats.remove(&attempt) {
+        if let Some(seat) = self.seats.remove(attempt) {
             self.load.subtract(&seat);
             self.vacate(shape);
         }
@@ -178,7 +235,7 @@ impl Worker {
     }
 
     pub(crate) fn change_seat(&mut self, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {
-        if let Some(seat) = self.seats.get_mut(&attempt) {
+        if let Some(seat) = self.seats.get_mut(attempt) {
             self.load.subtract(seat);
             change(seat);
             self.load.add(seat);

@@ -5,9 +5,9 @@ use crate::seats::{Seat, Worker};
 use crate::shapes::Shape;
 use crate::task::Key;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources, WorkerId};
+use quiltwork_types::{AttemptId, DenseMap, NamedResource, NodeId, Resources, WorkerId};
 
 /// Orders workers by expected start of one more attempt: how willing they are, expected wait in nanoseconds, then share
 /// of slots in use, then actors that live there.
@@ -24,18 +24,31 @@ pub(crate) enum Willingness {
     Busy,
 }
 
+/// Where a worker stands in the indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    rank: LoadRank,
+    surplus: (u64, WorkerId),
+}
+
 /// The joined workers.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    joined: BTreeMap<WorkerId, Worker>,
+    joined: DenseMap<Worker>,
     pub(crate) nodes: Nodes,
     spent: SpentNumbers,
+    /// All of them, each where it stood when it was last in `changed`.
     by_load: BTreeSet<LoadRank>,
-    /// Workers with a surplus, by its size.
+    /// Those with a surplus by its size, likewise.
     by_surplus: BTreeSet<(u64, WorkerId)>,
+    /// Workers that may stand elsewhere now. Most change and change back, and most events need no order: so they are put
+    /// in order when somebody asks for it.
+    changed: Vec<WorkerId>,
     gained: Vec<WorkerId>,
     free_slots: u64,
     recalled_slots: u64,
+    /// Of all workers together.
+    surplus: u64,
     /// The most any joined worker has of each resource.
     largest: Resources,
 }
@@ -47,32 +60,37 @@ impl Workers {
             return false;
         }
         raise(&mut self.largest, &capacity);
-        self.joined.insert(id, Worker::new(capacity, node));
-        self.enter(id);
+        let worker = Worker::new(capacity, node);
+        self.free_slots += worker.free_slots();
+        self.joined.insert(id.0, worker);
+        self.changed.push(id);
         self.note_gain(id);
         true
     }
 
     pub(crate) fn leave(&mut self, id: WorkerId) -> Option<Worker> {
-        if !self.joined.contains_key(&id) {
-            return None;
+        let worker = self.joined.remove(id.0)?;
+        self.free_slots -= worker.free_slots();
+        self.recalled_slots -= worker.load.recalled_slots;
+        self.surplus -= worker.surplus();
+        if let Some(standing) = worker.standing {
+            self.withdraw(standing);
         }
-        self.withdraw(id);
+        self.changed.retain(|&changed| changed != id);
         self.gained.retain(|&gained| gained != id);
-        let worker = self.joined.remove(&id);
         self.largest = Resources { slots: 0, memory: 0, named: Box::default() };
-        for capacity in self.joined.values().map(|worker| &worker.capacity) {
-            raise(&mut self.largest, capacity);
+        for (_, joined) in self.joined.iter() {
+            raise(&mut self.largest, &joined.capacity);
         }
-        worker
+        Some(worker)
     }
 
     pub(crate) fn get(&self, id: WorkerId) -> Option<&Worker> {
-        self.joined.get(&id)
+        self.joined.get(id.0)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
-        self.joined.iter().map(|(&id, worker)| (id, worker))
+        self.joined.iter().map(|(id, worker)| (WorkerId(id), worker))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -84,16 +102,32 @@ impl Workers {
     }
 
     pub(crate) fn capacities(&self) -> impl Iterator<Item = &Resources> {
-        self.joined.values().map(|worker| &worker.capacity)
+        self.joined.iter().map(|(_, worker)| &worker.capacity)
+    }
+
+    /// Puts workers in order, for `by_load` and `most_surplus`.
+    pub(crate) fn put_in_order(&mut self) {
+        while let Some(id) = self.changed.pop() {
+            let Some(worker) = self.joined.get_mut(id.0) else { continue };
+            worker.has_changed = false;
+            let standing = Standing { rank: rank(id, worker), surplus: (worker.surplus(), id) };
+            let before = worker.standing.replace(standing);
+            if before != Some(standing) {
+                before.map(|standing| self.withdraw(standing));
+                self.enter(standing);
+            }
+        }
     }
 
     /// Workers, the one with the earliest expected start first.
     pub(crate) fn by_load(&self) -> impl DoubleEndedIterator<Item = WorkerId> {
+        debug_assert!(self.changed.is_empty(), "they are put in order before anybody looks");
         self.by_load.iter().map(|&(.., id)| id)
     }
 
     /// The worker with the largest surplus, and how many slots it is.
     pub(crate) fn most_surplus(&self) -> Option<(u64, WorkerId)> {
+        debug_assert!(self.changed.is_empty(), "they are put in order before anybody looks");
         self.by_surplus.last().copied()
     }
 
@@ -101,12 +135,17 @@ impl Workers {
         self.free_slots
     }
 
+    /// Slots of attempts that wait behind others and could run elsewhere, if that is not where they wait as well.
+    pub(crate) const fn surplus(&self) -> u64 {
+        self.surplus
+    }
+
     pub(crate) const fn recalled_slots(&self) -> u64 {
         self.recalled_slots
     }
 
     pub(crate) fn seat(&self, id: WorkerId, attempt: AttemptId) -> Option<&Seat> {
-        self.joined.get(&id)?.seats.get(&attempt)
+        self.joined.get(id.0)?.seats.get(attempt)
     }
 
     pub(crate) fn sit(&mut self, id: WorkerId, attempt: AttemptId, seat: Seat, shape: &Shape) {
@@ -135,7 +174,7 @@ impl Workers {
 
     /// An actor has ended there.
     pub(crate) fn move_out(&mut self, id: WorkerId, actor: Key, shape: &Shape) {
-        if self.joined.contains_key(&id) {
+        if self.joined.get(id.0).is_some() {
             self.update(id, |worker| worker.move_out(actor, shape));
             self.note_gain(id);
         }
@@ -145,7 +184,7 @@ impl Workers {
     fn update_for(&mut self, is_call: bool, id: WorkerId, change: impl FnOnce(&mut Worker)) {
         if !is_call {
             self.update(id, change);
-        } else if let Some(worker) = self.joined.get_mut(&id) {
+        } else if let Some(worker) = self.joined.get_mut(id.0) {
             change(worker);
         }
     }
@@ -161,7 +200,7 @@ impl Workers {
 
     /// Notes that a worker is short of memory, or no more; says whether that is news.
     pub(crate) fn set_pressed(&mut self, id: WorkerId, pressed: bool) -> bool {
-        if self.joined.get(&id).is_none_or(|worker| worker.pressed == pressed) {
+        if self.joined.get(id.0).is_none_or(|worker| worker.pressed == pressed) {
             return false;
         }
         self.update(id, |worker| worker.pressed = pressed);
@@ -170,7 +209,7 @@ impl Workers {
     }
 
     pub(crate) fn hold(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.held.insert(value)
         {
             worker.held_bytes += u128::from(size);
@@ -178,7 +217,7 @@ impl Workers {
     }
 
     pub(crate) fn drop_value(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.held.remove(&value)
         {
             worker.held_bytes -= u128::from(size);
@@ -186,7 +225,7 @@ impl Workers {
     }
 
     pub(crate) fn begin_adopting(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.adopting.insert(value)
         {
             worker.adopting_bytes += u128::from(size);
@@ -194,7 +233,7 @@ impl Workers {
     }
 
     pub(crate) fn end_adopting(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.adopting.remove(&value)
         {
             worker.adopting_bytes -= u128::from(size);
@@ -222,48 +261,57 @@ impl Workers {
     }
 
     pub(crate) fn load_rank(&self, id: WorkerId) -> Option<LoadRank> {
-        self.joined.get(&id).map(|worker| rank(id, worker))
+        self.joined.get(id.0).map(|worker| rank(id, worker))
     }
 
     /// Whether the indexes and sums agree with the workers.
     pub(crate) fn indexes_are_right(&self) -> bool {
-        let surplus = |(&id, worker): (&WorkerId, &Worker)| match worker.surplus() {
-            0 => true,
-            surplus => self.by_surplus.contains(&(surplus, id)),
+        let stands = |(id, worker): (WorkerId, &Worker)| match worker.standing {
+            Some(Standing { rank: before, surplus }) => {
+                let is_listed =
+                    self.by_load.contains(&before) && (surplus.0 == 0 || self.by_surplus.contains(&surplus));
+                let is_true = before == rank(id, worker) && surplus == (worker.surplus(), id);
+                is_listed && (is_true || worker.has_changed)
+            }
+            None => worker.has_changed,
         };
-        self.by_load.len() == self.joined.len()
-            && self.joined.iter().all(|(&id, worker)| self.by_load.contains(&rank(id, worker)))
-            && self.by_surplus.len() == self.joined.values().filter(|worker| worker.surplus() > 0).count()
-            && self.joined.iter().all(surplus)
+        let standings = || self.joined.iter().filter_map(|(_, worker)| worker.standing);
+        self.iter().all(stands)
+            && self.iter().all(|(id, worker)| worker.has_changed == self.changed.contains(&id))
+            && self.by_load.len() == standings().count()
+            && self.by_surplus.len() == standings().filter(|standing| standing.surplus.0 > 0).count()
             && self.nodes.are_right(self.iter().filter_map(|(id, worker)| Some((id, worker.node?))))
-            && self.free_slots == self.joined.values().map(Worker::free_slots).sum::<u64>()
-            && self.recalled_slots == self.joined.values().map(|w| w.load.recalled_slots).sum::<u64>()
+            && self.free_slots == self.iter().map(|(_, worker)| worker.free_slots()).sum::<u64>()
+            && self.surplus == self.iter().map(|(_, worker)| worker.surplus()).sum::<u64>()
+            && self.recalled_slots == self.iter().map(|(_, worker)| worker.load.recalled_slots).sum::<u64>()
     }
 
     fn update(&mut self, id: WorkerId, change: impl FnOnce(&mut Worker)) {
-        self.withdraw(id);
-        if let Some(worker) = self.joined.get_mut(&id) {
-            change(worker);
-        }
-        self.enter(id);
-    }
-
-    fn withdraw(&mut self, id: WorkerId) {
-        let Some(worker) = self.joined.get(&id) else { return };
-        self.by_load.remove(&rank(id, worker));
-        self.by_surplus.remove(&(worker.surplus(), id));
+        let Some(worker) = self.joined.get_mut(id.0) else { return };
         self.free_slots -= worker.free_slots();
         self.recalled_slots -= worker.load.recalled_slots;
-    }
-
-    fn enter(&mut self, id: WorkerId) {
-        let Some(worker) = self.joined.get(&id) else { return };
-        self.by_load.insert(rank(id, worker));
-        if worker.surplus() > 0 {
-            self.by_surplus.insert((worker.surplus(), id));
-        }
+        self.surplus -= worker.surplus();
+        change(worker);
         self.free_slots += worker.free_slots();
         self.recalled_slots += worker.load.recalled_slots;
+        self.surplus += worker.surplus();
+        if !core::mem::replace(&mut worker.has_changed, true) {
+            self.changed.push(id);
+        }
+    }
+
+    fn withdraw(&mut self, standing: Standing) {
+        self.by_load.remove(&standing.rank);
+        if standing.surplus.0 > 0 {
+            self.by_surplus.remove(&standing.surplus);
+        }
+    }
+
+    fn enter(&mut self, standing: Standing) {
+        self.by_load.insert(standing.rank);
+        if standing.surplus.0 > 0 {
+            self.by_surplus.insert(standing.surplus);
+        }
     }
 }
 
