@@ -48,6 +48,7 @@ mod estimates;
 mod event;
 mod ids;
 mod jitter;
+mod line;
 mod loss;
 mod nodes;
 mod patience;
