@@ -57,6 +57,7 @@ mod placement;
 mod pressure;
 mod queue;
 mod recall;
+mod records;
 mod role;
 mod scheduler;
 mod seats;

@@ -1,12 +1,12 @@
-//! The table of task records: by key in a slab, by id through one dense list per job. It knows no rules.
+//! The table of task records: by key in pages, by id through one dense list per job. It knows no rules.
 use crate::ids::SpentNumbers;
+use crate::records::Records;
 use crate::task::{Edge, Key, Task};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 use quiltwork_types::{JobId, TaskId};
-use slab::Slab;
 
 /// Task numbers a job may leave out in total. Numbers are dense but may overtake each other on their way;
 /// a number far ahead would only make us allocate.
@@ -19,7 +19,7 @@ const FORGOTTEN: u32 = u32::MAX - 1;
 /// All task records.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    records: Slab<Task>,
+    records: Records,
     jobs: BTreeMap<JobId, Job>,
     closed: SpentNumbers,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Tasks {
 struct Job {
     /// Every number below this one is forgotten.
     first: u32,
-    /// Slab keys of the numbers from `first` on.
+    /// Keys of the numbers from `first` on.
     keys: VecDeque<u32>,
     /// How many of `keys` are `UNUSED`.
     holes: u32,
@@ -65,7 +65,7 @@ impl Tasks {
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Task> {
-        self.records.get(key.0 as usize)
+        self.records.get(key)
     }
 
     pub(crate) fn number(&self, id: TaskId) -> Number {
@@ -85,23 +85,23 @@ impl Tasks {
     /// Adds a record under its id, whose number must be unused.
     pub(crate) fn insert(&mut self, task: Task) -> Key {
         let id = task.id;
-        let key = u32::try_from(self.records.insert(task)).expect("fewer than 2^32 records fit in memory");
+        let key = self.records.insert(task);
         let job = self.jobs.entry(id.job).or_default();
         let offset = id.index - job.first;
         if let Some(entry) = job.keys.get_mut(offset as usize) {
-            *entry = key;
+            *entry = key.0;
             job.holes -= 1;
         } else {
             job.holes = job.holes_with(offset);
             job.keys.resize(offset as usize, UNUSED);
-            job.keys.push_back(key);
+            job.keys.push_back(key.0);
         }
-        Key(key)
+        key
     }
 
     /// Takes a record out; its number counts as forgotten.
     pub(crate) fn remove(&mut self, key: Key) -> Task {
-        let task = self.records.remove(key.0 as usize);
+        let task = self.records.remove(key);
         let job = self.jobs.get_mut(&task.id.job).expect("the job of a record is in the table");
         job.keys[(task.id.index - job.first) as usize] = FORGOTTEN;
         while job.keys.front() == Some(&FORGOTTEN) {
@@ -111,7 +111,7 @@ impl Tasks {
         task
     }
 
-    /// Closes a job for good and tells which records it had; each must be removed from the slab by `discard`.
+    /// Closes a job for good and tells which records it had; each must be removed by `discard`.
     pub(crate) fn close(&mut self, job: JobId) -> Vec<Key> {
         self.closed.insert(job.0);
         let keys = self.jobs.remove(&job).map(|job| job.keys).unwrap_or_default();
@@ -120,11 +120,11 @@ impl Tasks {
 
     /// Takes out a record of a job that was closed.
     pub(crate) fn discard(&mut self, key: Key) -> Task {
-        self.records.remove(key.0 as usize)
+        self.records.remove(key)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Task)> {
-        self.records.iter().map(|(key, task)| (Key(u32::try_from(key).expect("keys are made from u32")), task))
+        self.records.iter()
     }
 
     /// Makes `consumer` depend on each of `inputs`.
@@ -166,12 +166,12 @@ impl Index<Key> for Tasks {
     type Output = Task;
 
     fn index(&self, key: Key) -> &Task {
-        &self.records[key.0 as usize]
+        self.records.get(key).expect("who has a key has a record")
     }
 }
 
 impl IndexMut<Key> for Tasks {
     fn index_mut(&mut self, key: Key) -> &mut Task {
-        &mut self.records[key.0 as usize]
+        self.records.get_mut(key).expect("who has a key has a record")
     }
 }
