@@ -33,6 +33,9 @@ impl<T: Copy + Ord> Line<T> {
 
     /// The first that is greater than `entry`.
     pub(crate) fn first_after(&self, entry: T) -> Option<T> {
+        if self.chunks.back().and_then(|chunk| chunk.entries.back()).is_none_or(|last| *last <= entry) {
+            return None;
+        }
         let place = self.place_of(entry);
         let within = |chunk: &Chunk<T>| {
             let after = chunk.entries.partition_point(|other| *other <= entry);
@@ -44,12 +47,19 @@ impl<T: Copy + Ord> Line<T> {
 
     /// Whether it was not there.
     pub(crate) fn insert(&mut self, entry: T) -> bool {
+        if let Some(Chunk { entries, .. }) = self.chunks.back_mut()
+            && entries.len() < CHUNK
+            && entries.back().is_some_and(|last| *last < entry)
+        {
+            entries.push_back(entry);
+            return true;
+        }
         let place = self.place_of(entry);
         let Some(chunk) = self.chunks.get_mut(place) else {
             self.chunks.push_back(Chunk { floor: entry, entries: VecDeque::from([entry]) });
             return true;
         };
-        let Err(within) = search(&chunk.entries, entry) else { return false };
+        let Err(within) = chunk.entries.binary_search(&entry) else { return false };
         if chunk.entries.len() < CHUNK {
             chunk.entries.insert(within, entry);
         } else {
@@ -60,11 +70,16 @@ impl<T: Copy + Ord> Line<T> {
 
     /// Whether it was there.
     pub(crate) fn remove(&mut self, entry: T) -> bool {
-        let place = self.place_of(entry);
-        let Some(chunk) = self.chunks.get_mut(place) else { return false };
-        let Ok(within) = search(&chunk.entries, entry) else { return false };
-        chunk.entries.remove(within);
-        if chunk.entries.is_empty() && self.chunks.len() > 1 {
+        let place = if self.first() == Some(entry) { 0 } else { self.place_of(entry) };
+        let Some(Chunk { entries, .. }) = self.chunks.get_mut(place) else { return false };
+        if entries.front() == Some(&entry) {
+            entries.pop_front();
+        } else if let Ok(within) = entries.binary_search(&entry) {
+            entries.remove(within);
+        } else {
+            return false;
+        }
+        if entries.is_empty() && self.chunks.len() > 1 {
             self.chunks.remove(place);
         }
         true
@@ -97,21 +112,6 @@ impl<T: Copy + Ord> Line<T> {
             _ if self.chunks.get(1).is_none_or(|second| entry < second.floor) => 0,
             _ => self.chunks.partition_point(|chunk| chunk.floor <= entry).saturating_sub(1),
         }
-    }
-}
-
-/// Looks at both ends first.
-fn search<T: Copy + Ord>(entries: &VecDeque<T>, entry: T) -> Result<usize, usize> {
-    match (entries.front(), entries.back()) {
-        (_, Some(last)) if *last < entry => Err(entries.len()),
-        (Some(first), _) if *first >= entry => {
-            if *first == entry {
-                Ok(0)
-            } else {
-                Err(0)
-            }
-        }
-        _ => entries.binary_search(&entry),
     }
 }
 

@@ -82,6 +82,16 @@ impl Caution {
     }
 }
 
+/// The first task of a class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) rank: Rank,
+    pub(crate) class: ClassId,
+    pub(crate) key: Key,
+    /// Whether there was no room for the class; only a worker that gained room since may have some.
+    pub(crate) is_blocked: bool,
+}
+
 /// The ready tasks of one class.
 #[derive(Debug, Default)]
 struct Class {
@@ -134,19 +144,16 @@ impl ReadyQueue {
     }
 
     /// The class whose first task stands next in rank after a given one, and that task.
-    pub(crate) fn next_after(&self, passed: Option<(Rank, ClassId)>) -> Option<(Rank, ClassId, Key)> {
+    pub(crate) fn next_after(&self, passed: Option<(Rank, ClassId)>) -> Option<Head> {
         let (rank, class) = passed.map_or_else(|| self.heads.first(), |passed| self.heads.first_after(passed))?;
-        let (_, key) = self.classes[&class].ranks.first()?;
-        Some((rank, class, key))
+        let Class { ranks, blocked } = self.classes.get(&class)?;
+        let (_, key) = ranks.first()?;
+        Some(Head { rank, class, key, is_blocked: *blocked })
     }
 
     /// The best rank in a class; `None` if nothing of it is ready.
     pub(crate) fn head(&self, class: ClassId) -> Option<Rank> {
         self.classes.get(&class).and_then(|class| class.ranks.first()).map(|(rank, _)| rank)
-    }
-
-    pub(crate) fn is_blocked(&self, class: ClassId) -> bool {
-        self.classes.get(&class).is_some_and(|class| class.blocked)
     }
 
     pub(crate) fn block(&mut self, class: ClassId) {

@@ -132,9 +132,14 @@ impl Seats {
         tasks.chain(self.calls.iter().map(|(&attempt, seat)| (attempt, seat)))
     }
 
-    /// Where the seat of a task is, or where it would have to be.
+    /// Where the seat of a task is, or where it would have to be: mostly at one of the ends.
     fn find(&self, attempt: AttemptId) -> Result<usize, usize> {
-        self.tasks.binary_search_by_key(&attempt, |(attempt, _)| *attempt)
+        match (self.tasks.front(), self.tasks.back()) {
+            (Some((first, _)), _) if *first == attempt => Ok(0),
+            (_, Some((last, _))) if *last < attempt => Err(self.tasks.len()),
+            (None, _) => Err(0),
+            _ => self.tasks.binary_search_by_key(&attempt, |(attempt, _)| *attempt),
+        }
     }
 }
 
@@ -290,9 +295,14 @@ impl Worker {
     /// count only as far as they exceed the slots: the others are merely on their way.
     pub(crate) fn work_ahead(&self) -> u64 {
         let excess = self.load.slots.saturating_sub(self.capacity.slots.into()).min(self.load.unstarted_slots);
-        let waiting = u128::from(self.load.unstarted_work) * u128::from(excess);
-        let per_slot = waiting / u128::from(self.load.unstarted_slots.max(1)) / u128::from(self.capacity.slots.max(1));
-        u64::try_from(per_slot).expect("a share of the work fits where the work does")
+        let waiting = if excess == self.load.unstarted_slots {
+            self.load.unstarted_work
+        } else {
+            let waiting = u128::from(self.load.unstarted_work) * u128::from(excess);
+            let share = waiting / u128::from(self.load.unstarted_slots);
+            u64::try_from(share).expect("a share of the work fits where the work does")
+        };
+        waiting / u64::from(self.capacity.slots.max(1))
     }
 
     /// Expected time until a slot is free, in nanoseconds.

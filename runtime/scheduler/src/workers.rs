@@ -149,19 +149,23 @@ impl Workers {
     }
 
     pub(crate) fn sit(&mut self, id: WorkerId, attempt: AttemptId, seat: Seat, shape: &Shape) {
-        self.update_for(seat.is_call, id, |worker| worker.sit(attempt, seat, shape));
+        self.update(id, |worker| worker.sit(attempt, seat, shape));
     }
 
     pub(crate) fn stand_up(&mut self, id: WorkerId, seat: &Seat, attempt: AttemptId, shape: &Shape) {
-        self.update_for(seat.is_call, id, |worker| worker.stand_up(attempt, shape));
+        self.update(id, |worker| worker.stand_up(attempt, shape));
         if !seat.is_call {
             self.note_gain(id);
         }
     }
 
     pub(crate) fn change_seat(&mut self, id: WorkerId, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {
-        let is_call = self.seat(id, attempt).is_some_and(|seat| seat.is_call);
-        self.update_for(is_call, id, |worker| worker.change_seat(attempt, change));
+        let mut is_call = false;
+        let change = |seat: &mut Seat| {
+            is_call = seat.is_call;
+            change(seat);
+        };
+        self.update(id, |worker| worker.change_seat(attempt, change));
         if !is_call {
             self.note_gain(id);
         }
@@ -177,15 +181,6 @@ impl Workers {
         if self.joined.get(id.0).is_some() {
             self.update(id, |worker| worker.move_out(actor, shape));
             self.note_gain(id);
-        }
-    }
-
-    /// Calls take nothing of what workers are ranked by.
-    fn update_for(&mut self, is_call: bool, id: WorkerId, change: impl FnOnce(&mut Worker)) {
-        if !is_call {
-            self.update(id, change);
-        } else if let Some(worker) = self.joined.get_mut(id.0) {
-            change(worker);
         }
     }
 

@@ -44,7 +44,7 @@ impl<T> DenseMap<T> {
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&T> {
         let (page, place) = locate(number);
-        self.pages[self.find(page).ok()?].1.entries[place].as_ref()
+        self.page(page)?.entries[place].as_ref()
     }
 
     /// The entry of a number, to be changed.
@@ -97,12 +97,30 @@ impl<T> DenseMap<T> {
         self.pages.into_iter().flat_map(|(_, page)| page.entries.into_iter().flatten())
     }
 
+    fn page(&self, page: u32) -> Option<&Page<T>> {
+        match self.pages.get(self.likely(page)) {
+            Some((found, entries)) if *found == page => Some(entries),
+            _ => self.pages.get(self.search(page).ok()?).map(|(_, entries)| &**entries),
+        }
+    }
+
     /// Where a page is, or where it would have to be.
     fn find(&self, page: u32) -> Result<usize, usize> {
-        let at = |index: usize| self.pages.get(index).map(|(found, _)| *found);
-        // None is missing before it, mostly.
-        let likely = page.checked_sub(at(0).unwrap_or(0)).map_or(0, |ahead| ahead as usize);
-        if at(likely) == Some(page) { Ok(likely) } else { self.pages.binary_search_by_key(&page, |(found, _)| *found) }
+        let likely = self.likely(page);
+        match self.pages.get(likely) {
+            Some((found, _)) if *found == page => Ok(likely),
+            _ => self.search(page),
+        }
+    }
+
+    /// Where a page is if none is missing before it.
+    fn likely(&self, page: u32) -> usize {
+        self.pages.front().map_or(0, |(first, _)| page.wrapping_sub(*first) as usize)
+    }
+
+    #[cold]
+    fn search(&self, page: u32) -> Result<usize, usize> {
+        self.pages.binary_search_by_key(&page, |(found, _)| *found)
     }
 }
 
