@@ -127,30 +127,38 @@ impl Tasks {
         self.records.iter()
     }
 
-    /// Makes `consumer` depend on each of `inputs`.
+    /// Makes `consumer`, which is unfinished, depend on each of `inputs`.
     pub(crate) fn connect(&mut self, consumer: Key, inputs: &[Key]) {
         let mut edges = Vec::with_capacity(inputs.len());
-        for (&input, slot) in inputs.iter().zip(0..) {
-            let consumers = &mut self[input].consumers;
-            let back = u32::try_from(consumers.len()).expect("fewer than 2^32 edges fit in memory");
-            consumers.push(Edge { task: consumer, slot });
-            edges.push(Edge { task: input, slot: back });
+        let mut depth = 0;
+        for (&key, slot) in inputs.iter().zip(0..) {
+            let input = &mut self[key];
+            let back = u32::try_from(input.consumers.len()).expect("fewer than 2^32 edges fit in memory");
+            input.consumers.push(Edge { task: consumer, slot });
+            input.needing += 1;
+            depth = depth.max(input.depth.saturating_add(1));
+            edges.push(Edge { task: key, slot: back });
         }
-        self[consumer].inputs = edges.into_boxed_slice();
+        let consumer = &mut self[consumer];
+        consumer.inputs = edges.into_boxed_slice();
+        consumer.depth = depth;
     }
 
     /// Undoes `connect`; the returned edges tell what the inputs were.
     pub(crate) fn disconnect(&mut self, consumer: Key) -> Box<[Edge]> {
-        for i in 0..self[consumer].inputs.len() {
-            // Read here and not before the loop: the same input listed twice moves our own later edges.
-            let Edge { task: input, slot } = self[consumer].inputs[i];
+        let mut inputs = core::mem::take(&mut self[consumer].inputs);
+        for i in 0..inputs.len() {
+            let Edge { task: input, slot } = inputs[i];
             let consumers = &mut self[input].consumers;
             consumers.swap_remove(slot as usize);
-            if let Some(&moved) = consumers.get(slot as usize) {
-                self[moved.task].inputs[moved.slot as usize].slot = slot;
+            match consumers.get(slot as usize).copied() {
+                // The same input listed twice.
+                Some(moved) if moved.task == consumer => inputs[moved.slot as usize].slot = slot,
+                Some(moved) => self[moved.task].inputs[moved.slot as usize].slot = slot,
+                None => {}
             }
         }
-        core::mem::take(&mut self[consumer].inputs)
+        inputs
     }
 }
 
