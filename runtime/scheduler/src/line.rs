@@ -31,9 +31,13 @@ impl<T: Copy + Ord> Line<T> {
         self.chunks.front().and_then(|chunk| chunk.entries.front()).copied()
     }
 
+    pub(crate) fn last(&self) -> Option<T> {
+        self.chunks.back().and_then(|chunk| chunk.entries.back()).copied()
+    }
+
     /// The first that is greater than `entry`.
     pub(crate) fn first_after(&self, entry: T) -> Option<T> {
-        if self.chunks.back().and_then(|chunk| chunk.entries.back()).is_none_or(|last| *last <= entry) {
+        if self.last().is_none_or(|last| last <= entry) {
             return None;
         }
         let place = self.place_of(entry);
@@ -135,7 +139,7 @@ mod tests {
                 assert_eq!(line.remove(entry), set.remove(&entry), "{entry} leaves in round {round}");
                 assert!(!line.remove(entry), "{entry} has left in round {round}");
             }
-            assert_eq!(line.first(), set.first().copied(), "in round {round}");
+            assert_eq!((line.first(), line.last()), (set.first().copied(), set.last().copied()), "in round {round}");
             let after = entry.wrapping_add(state % 7);
             let expected = set.range((core::ops::Bound::Excluded(after), core::ops::Bound::Unbounded)).next().copied();
             assert_eq!(line.first_after(after), expected, "after {after} in round {round}");

@@ -1,5 +1,6 @@
 //! All joined workers, indexed by how loaded they are, and who of them gained room since tasks were last placed.
 use crate::ids::SpentNumbers;
+use crate::line::Line;
 use crate::nodes::Nodes;
 use crate::seats::{Seat, Worker};
 use crate::shapes::Shape;
@@ -38,9 +39,9 @@ pub(crate) struct Workers {
     pub(crate) nodes: Nodes,
     spent: SpentNumbers,
     /// All of them, each where it stood when it was last in `changed`.
-    by_load: BTreeSet<LoadRank>,
+    by_load: Line<LoadRank>,
     /// Those with a surplus by its size, likewise.
-    by_surplus: BTreeSet<(u64, WorkerId)>,
+    by_surplus: Line<(u64, WorkerId)>,
     /// Workers that may stand elsewhere now. Most change and change back, and most events need no order: so they are put
     /// in order when somebody asks for it.
     changed: Vec<WorkerId>,
@@ -120,15 +121,15 @@ impl Workers {
     }
 
     /// Workers, the one with the earliest expected start first.
-    pub(crate) fn by_load(&self) -> impl DoubleEndedIterator<Item = WorkerId> {
+    pub(crate) fn by_load(&self) -> impl Iterator<Item = WorkerId> {
         debug_assert!(self.changed.is_empty(), "they are put in order before anybody looks");
-        self.by_load.iter().map(|&(.., id)| id)
+        self.by_load.iter().map(|(.., id)| id)
     }
 
     /// The worker with the largest surplus, and how many slots it is.
     pub(crate) fn most_surplus(&self) -> Option<(u64, WorkerId)> {
         debug_assert!(self.changed.is_empty(), "they are put in order before anybody looks");
-        self.by_surplus.last().copied()
+        self.by_surplus.last()
     }
 
     pub(crate) const fn free_slots(&self) -> u64 {
@@ -261,20 +262,18 @@ impl Workers {
 
     /// Whether the indexes and sums agree with the workers.
     pub(crate) fn indexes_are_right(&self) -> bool {
-        let stands = |(id, worker): (WorkerId, &Worker)| match worker.standing {
-            Some(Standing { rank: before, surplus }) => {
-                let is_listed =
-                    self.by_load.contains(&before) && (surplus.0 == 0 || self.by_surplus.contains(&surplus));
-                let is_true = before == rank(id, worker) && surplus == (worker.surplus(), id);
-                is_listed && (is_true || worker.has_changed)
-            }
-            None => worker.has_changed,
+        let is_true = |(id, worker): (WorkerId, &Worker)| {
+            let standing = Standing { rank: rank(id, worker), surplus: (worker.surplus(), id) };
+            worker.has_changed == self.changed.contains(&id)
+                && (worker.has_changed || worker.standing == Some(standing))
         };
         let standings = || self.joined.iter().filter_map(|(_, worker)| worker.standing);
-        self.iter().all(stands)
-            && self.iter().all(|(id, worker)| worker.has_changed == self.changed.contains(&id))
-            && self.by_load.len() == standings().count()
-            && self.by_surplus.len() == standings().filter(|standing| standing.surplus.0 > 0).count()
+        let ranks: BTreeSet<_> = standings().map(|standing| standing.rank).collect();
+        let surpluses: BTreeSet<_> =
+            standings().map(|standing| standing.surplus).filter(|(surplus, _)| *surplus > 0).collect();
+        self.iter().all(is_true)
+            && self.by_load.iter().eq(ranks)
+            && self.by_surplus.iter().eq(surpluses)
             && self.nodes.are_right(self.iter().filter_map(|(id, worker)| Some((id, worker.node?))))
             && self.free_slots == self.iter().map(|(_, worker)| worker.free_slots()).sum::<u64>()
             && self.surplus == self.iter().map(|(_, worker)| worker.surplus()).sum::<u64>()
@@ -296,9 +295,9 @@ impl Workers {
     }
 
     fn withdraw(&mut self, standing: Standing) {
-        self.by_load.remove(&standing.rank);
+        self.by_load.remove(standing.rank);
         if standing.surplus.0 > 0 {
-            self.by_surplus.remove(&standing.surplus);
+            self.by_surplus.remove(standing.surplus);
         }
     }
 
