@@ -1,7 +1,8 @@
 //! Measures the scheduler alone: nanoseconds an event, bytes a queued task, and how near its plans come to the best.
 //!
-//! Run it: `cargo bench -p quiltwork-scheduler-bench --bench scheduler` (`-- --quick` leaves out the million). It prints a
-//! Markdown table. A history is made once and told again to new schedulers, so that nothing but `handle` is measured.
+//! Run it: `cargo bench -p quiltwork-scheduler-bench --bench scheduler` (`-- --quick` leaves out the million, `-- tree 1000000
+//! 30` measures one row). It prints a Markdown table. A history is made once and told again to new schedulers, so that nothing
+//! but `handle` is measured.
 use cap::Cap;
 use quiltwork_scheduler::Action;
 use quiltwork_scheduler_bench::{Graph, History, World, joined, submissions};
@@ -15,13 +16,16 @@ static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 const WORKERS: [u32; 3] = [2, 30, 1_000];
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let only: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let is_wanted = |place: usize, what: &str| only.get(place).is_none_or(|wanted| *wanted == what);
     let sizes: &[u32] = if quick { &[1_000, 100_000] } else { &[1_000, 10_000, 100_000, 1_000_000] };
     println!("| graph | tasks | workers | ns an event | ns a task | bytes a queued task | makespan / least |");
     println!("|---|---|---|---|---|---|---|");
-    for &tasks in sizes {
-        for (name, graph) in Graph::shapes(tasks) {
-            for workers in WORKERS {
+    for &tasks in sizes.iter().filter(|size| is_wanted(1, &size.to_string())) {
+        for (name, graph) in Graph::shapes(tasks).into_iter().filter(|(name, _)| is_wanted(0, name)) {
+            for workers in WORKERS.into_iter().filter(|count| is_wanted(2, &count.to_string())) {
                 println!("{}", row(name, &graph, workers));
             }
         }

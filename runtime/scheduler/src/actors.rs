@@ -29,21 +29,19 @@ impl Scheduler {
     ///
     /// # Errors
     /// If it does not.
-    pub(crate) fn settle_name(&self, mut spec: TaskSpec) -> (TaskSpec, Option<Refusal>) {
-        let TaskRole::Actor(options) = &spec.role else { return (spec, None) };
-        let Some(name) = options.name.as_ref().filter(|name| self.names.contains_key(*name)) else {
-            return (spec, None);
-        };
+    pub(crate) fn settle_name(&self, spec: &mut TaskSpec) -> Option<Refusal> {
+        let TaskRole::Actor(options) = &spec.role else { return None };
+        let name = options.name.as_ref().filter(|name| self.names.contains_key(*name))?;
         if !options.or_existing {
             let message = format!("an actor called `{name}` lives already");
             let hint = "give it another name, or ask for the one that is there";
-            return (spec, Some(Refusal { kind: FailureKind::Refused, message, hint }));
+            return Some(Refusal { kind: FailureKind::Refused, message, hint });
         }
         let name = name.clone();
         spec.role = TaskRole::Reference(ActorName::Given(name));
         spec.function = None;
         spec.inputs = Box::default();
-        (spec, None)
+        None
     }
 
     /// The actor a task calls or stands for; none if it does neither.

@@ -161,12 +161,12 @@ impl Scheduler {
     fn check_worker(&self, id: WorkerId, worker: &Worker) -> Result<(), String> {
         let mut load = Load::default();
         let mut memory = 0;
-        for (attempt, seat) in &worker.seats {
+        for (attempt, seat) in worker.seats.iter() {
             load.add(seat);
             memory += self.shapes[seat.shape].wanted.memory;
             let task = self.tasks.get(seat.task).filter(|task| task.id == attempt.task);
             let is_current = task.is_some_and(|task| {
-                task.attempt() == *attempt && matches!(task.phase, Phase::Assigned { worker, .. } if worker == id)
+                task.attempt() == attempt && matches!(task.phase, Phase::Assigned { worker, .. } if worker == id)
             });
             ensure!(seat.unwanted != is_current, "{attempt} is wanted or not, but its task disagrees: {seat:?}");
             ensure!(!(seat.recalled && (seat.started || seat.unwanted)), "{attempt} cannot come back: {seat:?}");
@@ -244,7 +244,7 @@ impl Scheduler {
     fn check_shapes(&self) -> Result<(), String> {
         let mut users = BTreeMap::new();
         let of_tasks = self.tasks.iter().map(|(_, task)| task.shape);
-        let of_seats = self.workers.iter().flat_map(|(_, worker)| worker.seats.values().map(|seat| seat.shape));
+        let of_seats = self.workers.iter().flat_map(|(_, worker)| worker.seats.iter().map(|(_, seat)| seat.shape));
         for shape in of_tasks.chain(of_seats) {
             *users.entry(shape).or_insert(0) += 1;
         }

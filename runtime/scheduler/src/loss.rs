@@ -53,7 +53,7 @@ impl Scheduler {
         self.shapes.worker_left(&worker.capacity);
         self.drop_reservation_on(id);
         let mut orphans = Vec::new();
-        for (&attempt, seat) in &worker.seats {
+        for (attempt, seat) in worker.seats.iter() {
             self.shapes.release(seat.shape);
             if !seat.unwanted {
                 self.leave_actor(seat.task);

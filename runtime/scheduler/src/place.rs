@@ -1,7 +1,7 @@
 //! Takes ready tasks in order of rank and gives them to workers that have room.
 use crate::action::{Action, Supply};
 use crate::placement::Candidate;
-use crate::queue::{Caution, ClassId, Rank, ReadyTask};
+use crate::queue::{Caution, ClassId, Head, Rank, ReadyTask};
 use crate::role::Role;
 use crate::scheduler::{Scheduler, Turn};
 use crate::seats::{Seat, Worker};
@@ -76,15 +76,21 @@ impl Scheduler {
     pub(crate) fn place_ready(&mut self, turn: &mut Turn<'_>) {
         self.refresh_reservation();
         let mut passed = None;
-        while let Some((rank, class, key)) = self.ready.next_after(passed) {
-            if let Some(worker) = self.find_worker(class, rank, key) {
+        while let Some(head) = self.ready.next_after(passed) {
+            let Head { rank, class, key, is_blocked } = head;
+            if !is_blocked || class.caution == Caution::Alone {
+                self.workers.put_in_order();
+            }
+            if let Some(worker) = self.find_worker(head) {
                 self.ready.remove(class, rank, key);
                 if self.reservation.is_some_and(|reservation| reservation.class == class) {
                     self.drop_reservation();
                 }
                 self.assign(turn, key, class, worker);
             } else {
-                self.ready.block(class);
+                if !is_blocked {
+                    self.ready.block(class);
+                }
                 self.reserve(class, rank);
                 passed = Some((rank, class));
             }
@@ -92,9 +98,8 @@ impl Scheduler {
         self.workers.forget_gains();
     }
 
-    fn find_worker(&self, class: ClassId, rank: Rank, key: Key) -> Option<WorkerId> {
+    fn find_worker(&self, Head { rank, class, key, is_blocked }: Head) -> Option<WorkerId> {
         let gained = self.workers.gained();
-        let is_blocked = self.ready.is_blocked(class);
         if is_blocked && gained.is_empty() {
             return None;
         }
@@ -195,7 +200,7 @@ impl Scheduler {
 
     fn is_within_window(&self, worker: &Worker, class: ClassId) -> bool {
         let estimate = self.estimates.of(class.function);
-        u128::from(worker.work_ahead()) + u128::from(estimate) <= self.config.window.as_nanos()
+        worker.work_ahead().saturating_add(estimate) <= self.window
     }
 
     /// A worker that has nothing at all. If every worker has an attempt that waits for other tasks, such attempts do

@@ -33,10 +33,10 @@ fn excess(worker: &Worker) -> Vec<AttemptId> {
     waiting.sort_unstable_by_key(|(_, seat)| Reverse(seat.order));
     let staying = worker.load.slots.saturating_sub(worker.load.recalled_slots);
     let mut surplus = staying.saturating_sub(worker.capacity.slots.into());
-    let is_beyond = |(_, seat): &(&AttemptId, &Seat)| {
+    let is_beyond = |(_, seat): &(AttemptId, &Seat)| {
         let is_beyond = surplus > 0;
         surplus = surplus.saturating_sub(seat.slots.into());
         is_beyond
     };
-    ahead.into_iter().chain(waiting.into_iter().take_while(is_beyond)).map(|(&attempt, _)| attempt).collect()
+    ahead.into_iter().chain(waiting.into_iter().take_while(is_beyond)).map(|(attempt, _)| attempt).collect()
 }

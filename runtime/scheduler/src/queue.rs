@@ -2,11 +2,12 @@
 //!
 //! Tasks that ask for the same thing stand in one class: if the first of a class cannot be placed, none can, so one
 //! look per class is enough, and a class that cannot be placed keeps nobody else from being placed.
+use crate::line::Line;
 use crate::shapes::ShapeId;
 use crate::task::Key;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
-use core::ops::Bound;
 use quiltwork_types::{FunctionId, TaskId};
 
 /// What a policy may look at when it ranks a ready task.
@@ -81,10 +82,20 @@ impl Caution {
     }
 }
 
+/// The first task of a class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) rank: Rank,
+    pub(crate) class: ClassId,
+    pub(crate) key: Key,
+    /// Whether there was no room for the class; only a worker that gained room since may have some.
+    pub(crate) is_blocked: bool,
+}
+
 /// The ready tasks of one class.
 #[derive(Debug, Default)]
 struct Class {
-    ranks: BTreeSet<(Rank, Key)>,
+    ranks: Line<(Rank, Key)>,
     /// No worker had room; only a worker that gained room since may have some.
     blocked: bool,
 }
@@ -95,39 +106,59 @@ pub(crate) struct ReadyQueue {
     /// Never contains an empty class.
     classes: BTreeMap<ClassId, Class>,
     /// The best rank of every class.
-    heads: BTreeSet<(Rank, ClassId)>,
+    heads: Line<(Rank, ClassId)>,
+    /// Room of the class that was emptied last, for the next one: a lone task's class comes and goes with it.
+    spare: Line<(Rank, Key)>,
 }
 
 impl ReadyQueue {
     pub(crate) fn insert(&mut self, class: ClassId, rank: Rank, key: Key) {
-        self.change(class, |ranks| ranks.insert((rank, key)));
+        let spare = &mut self.spare;
+        let class_of = || Class { ranks: core::mem::take(spare), blocked: false };
+        let entry = self.classes.entry(class).or_insert_with(class_of);
+        let before = entry.ranks.first();
+        entry.ranks.insert((rank, key));
+        if before.is_none_or(|(before, _)| rank < before) {
+            before.map(|(before, _)| self.heads.remove((before, class)));
+            self.heads.insert((rank, class));
+        }
     }
 
     /// The best rank of all.
     pub(crate) fn first_rank(&self) -> Option<Rank> {
-        self.heads.first().map(|&(rank, _)| rank)
+        self.heads.first().map(|(rank, _)| rank)
     }
 
     /// Whether it was there.
     pub(crate) fn remove(&mut self, class: ClassId, rank: Rank, key: Key) -> bool {
-        self.change(class, |ranks| ranks.remove(&(rank, key)))
+        let Entry::Occupied(mut entry) = self.classes.entry(class) else { return false };
+        let ranks = &mut entry.get_mut().ranks;
+        if !ranks.remove((rank, key)) {
+            return false;
+        }
+        let after = ranks.first().map(|(rank, _)| rank);
+        // It was not the first if nobody of that rank or behind it is.
+        if after.is_none_or(|after| rank < after) {
+            self.heads.remove((rank, class));
+            after.map(|after| self.heads.insert((after, class)));
+        }
+        if after.is_none() {
+            self.spare = entry.remove().ranks;
+        }
+        true
     }
 
     /// The class whose first task stands next in rank after a given one, and that task.
-    pub(crate) fn next_after(&self, passed: Option<(Rank, ClassId)>) -> Option<(Rank, ClassId, Key)> {
-        let from = passed.map_or(Bound::Unbounded, Bound::Excluded);
-        let &(rank, class) = self.heads.range((from, Bound::Unbounded)).next()?;
-        let &(_, key) = self.classes[&class].ranks.first()?;
-        Some((rank, class, key))
+    pub(crate) fn next_after(&self, passed: Option<(Rank, ClassId)>) -> Option<Head> {
+        let (rank, class) = passed.map_or_else(|| self.heads.first(), |passed| self.heads.first_after(passed))?;
+        let Class { ranks, blocked } = self.classes.get(&class)?;
+        let (_, key) = ranks.first()?;
+        Some(Head { rank, class, key, is_blocked: *blocked })
     }
 
     /// The best rank in a class; `None` if nothing of it is ready.
     pub(crate) fn head(&self, class: ClassId) -> Option<Rank> {
-        self.classes.get(&class).and_then(|class| class.ranks.first()).map(|&(rank, _)| rank)
-    }
-
-    pub(crate) fn is_blocked(&self, class: ClassId) -> bool {
-        self.classes.get(&class).is_some_and(|class| class.blocked)
+        self.classes.get(&class).and_then(|class| class.ranks.first()).map(|(rank, _)| rank)
     }
 
     pub(crate) fn block(&mut self, class: ClassId) {
@@ -137,13 +168,13 @@ impl ReadyQueue {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ClassId, Rank, Key)> {
-        self.classes.iter().flat_map(|(&id, class)| class.ranks.iter().map(move |&(rank, key)| (id, rank, key)))
+        self.classes.iter().flat_map(|(&id, class)| class.ranks.iter().map(move |(rank, key)| (id, rank, key)))
     }
 
     /// All tasks of some classes.
     pub(crate) fn of_classes(&self, is_wanted: impl Fn(ClassId) -> bool) -> Vec<Key> {
         let classes = self.classes.iter().filter(|(id, _)| is_wanted(**id));
-        classes.flat_map(|(_, class)| class.ranks.iter().map(|&(_, key)| key)).collect()
+        classes.flat_map(|(_, class)| class.ranks.iter().map(|(_, key)| key)).collect()
     }
 
     /// Whether everything that is still here could not be placed.
@@ -154,29 +185,14 @@ impl ReadyQueue {
     /// Classes that could not be placed, with their best rank.
     pub(crate) fn blocked_classes(&self) -> impl Iterator<Item = (ClassId, Rank)> {
         let blocked = self.classes.iter().filter(|(_, class)| class.blocked);
-        blocked.filter_map(|(&id, class)| class.ranks.first().map(|&(rank, _)| (id, rank)))
+        blocked.filter_map(|(&id, class)| class.ranks.first().map(|(rank, _)| (id, rank)))
     }
 
     /// Whether `heads` lists exactly the first task of every class.
     pub(crate) fn heads_are_right(&self) -> bool {
-        let first = |class: &Class| class.ranks.first().map(|&(rank, _)| rank);
-        self.heads.len() == self.classes.len()
-            && self.classes.iter().all(|(&id, class)| first(class).is_some_and(|rank| self.heads.contains(&(rank, id))))
-    }
-
-    /// Changes the tasks of a class and keeps `heads` true.
-    fn change(&mut self, id: ClassId, change: impl FnOnce(&mut BTreeSet<(Rank, Key)>) -> bool) -> bool {
-        let class = self.classes.entry(id).or_default();
-        let before = class.ranks.first().map(|&(rank, _)| rank);
-        let changed = change(&mut class.ranks);
-        let after = class.ranks.first().map(|&(rank, _)| rank);
-        if before != after {
-            before.map(|rank| self.heads.remove(&(rank, id)));
-            after.map(|rank| self.heads.insert((rank, id)));
-        }
-        if after.is_none() {
-            self.classes.remove(&id);
-        }
-        changed
+        let first = |(&id, class): (&ClassId, &Class)| class.ranks.first().map(|(rank, _)| (rank, id));
+        let mut firsts: Vec<_> = self.classes.iter().map(first).collect();
+        firsts.sort_unstable();
+        firsts.into_iter().eq(self.heads.iter().map(Some))
     }
 }

@@ -10,9 +10,10 @@ impl Scheduler {
     /// Called when everything that could be placed is placed: whoever still has free slots has nothing to do.
     /// As long as enough is on its way back to fill all free slots, nothing more is recalled.
     pub(crate) fn recall_surplus(&mut self, turn: &mut Turn<'_>) {
-        if self.workers.recalled_slots() >= self.workers.free_slots() {
+        if self.workers.recalled_slots() >= self.workers.free_slots() || self.workers.surplus() == 0 {
             return;
         }
+        self.workers.put_in_order();
         let Some((surplus, victim)) = self.workers.most_surplus() else { return };
         let is_pressed = |id: &WorkerId| self.workers.get(*id).is_some_and(|worker| worker.pressed);
         // Those that are not short of memory come first.
@@ -44,6 +45,6 @@ impl Scheduler {
             }
         };
         let seats = worker.seats.iter().filter(|(_, seat)| is_recallable(seat));
-        seats.map(|(&attempt, seat)| (seat.order, attempt)).collect()
+        seats.map(|(attempt, seat)| (seat.order, attempt)).collect()
     }
 }

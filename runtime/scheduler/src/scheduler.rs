@@ -20,6 +20,8 @@ use quiltwork_types::{NodeId, Resources, StoryEntry, TaskFailure, TaskId, TaskSt
 /// Decides which task runs where. See the crate's documentation for what always holds.
 pub struct Scheduler {
     pub(crate) config: Config,
+    /// `Config::window` in nanoseconds, the unit of everything it is compared with.
+    pub(crate) window: u64,
     pub(crate) placement: Box<dyn Placement>,
     pub(crate) order: Box<dyn QueueOrder>,
     pub(crate) tasks: Tasks,
@@ -102,6 +104,7 @@ impl Scheduler {
         Self {
             estimates: Estimates::new(config.unknown_run_time),
             jitter: Jitter::new(config.seed),
+            window: u64::try_from(config.window.as_nanos()).unwrap_or(u64::MAX),
             config,
             placement,
             order,

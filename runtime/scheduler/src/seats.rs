@@ -2,6 +2,7 @@
 use crate::queue::Caution;
 use crate::shapes::{Shape, ShapeId};
 use crate::task::Key;
+use crate::workers::Standing;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources};
@@ -13,7 +14,7 @@ pub(crate) struct Worker {
     /// The node whose values it shares.
     pub(crate) node: Option<NodeId>,
     /// Attempts it was given and has not ended, including those nobody wants any more.
-    pub(crate) seats: BTreeMap<AttemptId, Seat>,
+    pub(crate) seats: Seats,
     /// What the seats add up to.
     pub(crate) load: Load,
     /// Bytes of memory the seats have reserved.
@@ -33,6 +34,19 @@ pub(crate) struct Worker {
     pub(crate) residents: BTreeSet<Key>,
     /// Tasks that were to come ahead when there was no room for more of them. Only hints: any may be something else by now.
     pub(crate) behind: VecDeque<Key>,
+    /// Where it stands in the indexes of workers; nowhere, when it has just joined.
+    pub(crate) standing: Option<Standing>,
+    /// It may have to stand elsewhere.
+    pub(crate) has_changed: bool,
+}
+
+/// The attempts of a worker. Of tasks it has few, and it begins and ends them mostly in the order in which they came; calls
+/// of actors it may have any number.
+#[derive(Debug, Default)]
+pub(crate) struct Seats {
+    /// By attempt.
+    tasks: VecDeque<(AttemptId, Seat)>,
+    calls: BTreeMap<AttemptId, Seat>,
 }
 
 /// The place of one attempt at a worker.
@@ -92,6 +106,52 @@ pub(crate) struct Load {
     pub(crate) ahead_work: u64,
 }
 
+impl Seats {
+    pub(crate) fn get(&self, attempt: AttemptId) -> Option<&Seat> {
+        match self.find(attempt) {
+            Ok(place) => Some(&self.tasks[place].1),
+            Err(_) => self.calls.get(&attempt),
+        }
+    }
+
+    fn get_mut(&mut self, attempt: AttemptId) -> Option<&mut Seat> {
+        match self.find(attempt) {
+            Ok(place) => Some(&mut self.tasks[place].1),
+            Err(_) => self.calls.get_mut(&attempt),
+        }
+    }
+
+    fn insert(&mut self, attempt: AttemptId, seat: Seat) {
+        if seat.is_call {
+            self.calls.insert(attempt, seat);
+        } else if let Err(place) = self.find(attempt) {
+            self.tasks.insert(place, (attempt, seat));
+        }
+    }
+
+    fn remove(&mut self, attempt: AttemptId) -> Option<Seat> {
+        match self.find(attempt) {
+            Ok(place) => self.tasks.remove(place).map(|(_, seat)| seat),
+            Err(_) => self.calls.remove(&attempt),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (AttemptId, &Seat)> {
+        let tasks = self.tasks.iter().map(|(attempt, seat)| (*attempt, seat));
+        tasks.chain(self.calls.iter().map(|(&attempt, seat)| (attempt, seat)))
+    }
+
+    /// Where the seat of a task is, or where it would have to be: mostly at one of the ends.
+    fn find(&self, attempt: AttemptId) -> Result<usize, usize> {
+        match (self.tasks.front(), self.tasks.back()) {
+            (Some((first, _)), _) if *first == attempt => Ok(0),
+            (_, Some((last, _))) if *last < attempt => Err(self.tasks.len()),
+            (None, _) => Err(0),
+            _ => self.tasks.binary_search_by_key(&attempt, |(attempt, _)| *attempt),
+        }
+    }
+}
+
 impl Load {
     pub(crate) fn add(&mut self, seat: &Seat) {
         self.count(seat, |sum, part| *sum += part);
@@ -143,7 +203,7 @@ impl Worker {
         Self {
             capacity,
             node,
-            seats: BTreeMap::new(),
+            seats: Seats::default(),
             load: Load::default(),
             used_memory: 0,
             used_named,
@@ -154,6 +214,8 @@ impl Worker {
             adopting_bytes: 0,
             residents: BTreeSet::new(),
             behind: VecDeque::new(),
+            standing: None,
+            has_changed: true,
         }
     }
 
@@ -164,7 +226,7 @@ impl Worker {
     }
 
     pub(crate) fn stand_up(&mut self, attempt: AttemptId, shape: &Shape) {
-        if let Some(seat) = self.seats.remove(&attempt) {
+        if let Some(seat) = self.seats.remove(attempt) {
             self.load.subtract(&seat);
             self.vacate(shape);
         }
@@ -193,7 +255,7 @@ impl Worker {
     }
 
     pub(crate) fn change_seat(&mut self, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {
-        if let Some(seat) = self.seats.get_mut(&attempt) {
+        if let Some(seat) = self.seats.get_mut(attempt) {
             self.load.subtract(seat);
             change(seat);
             self.load.add(seat);
@@ -248,9 +310,14 @@ impl Worker {
     /// count only as far as they exceed the slots: the others are merely on their way.
     pub(crate) fn work_ahead(&self) -> u64 {
         let excess = self.load.slots.saturating_sub(self.capacity.slots.into()).min(self.load.unstarted_slots);
-        let waiting = u128::from(self.load.unstarted_work) * u128::from(excess);
-        let per_slot = waiting / u128::from(self.load.unstarted_slots.max(1)) / u128::from(self.capacity.slots.max(1));
-        u64::try_from(per_slot).expect("a share of the work fits where the work does")
+        let waiting = if excess == self.load.unstarted_slots {
+            self.load.unstarted_work
+        } else {
+            let waiting = u128::from(self.load.unstarted_work) * u128::from(excess);
+            let share = waiting / u128::from(self.load.unstarted_slots);
+            u64::try_from(share).expect("a share of the work fits where the work does")
+        };
+        waiting / u64::from(self.capacity.slots.max(1))
     }
 
     /// Expected time until a slot is free, in nanoseconds.

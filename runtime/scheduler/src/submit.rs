@@ -42,8 +42,8 @@ impl Scheduler {
         }
     }
 
-    fn admit(&mut self, turn: &mut Turn<'_>, spec: TaskSpec) {
-        let (spec, taken_name) = self.settle_name(spec);
+    fn admit(&mut self, turn: &mut Turn<'_>, mut spec: TaskSpec) {
+        let taken_name = self.settle_name(&mut spec);
         let inputs = self.find_inputs(&spec);
         let complaint = complaint_about(&spec).or(taken_name);
         let key = self.record(turn.now, spec);
@@ -52,10 +52,6 @@ impl Scheduler {
             Err(refusal) => return self.refuse(key, refusal),
         };
         self.tasks.connect(key, &inputs);
-        for &input in &inputs {
-            self.tasks[input].needing += 1;
-            self.tasks[key].depth = self.tasks[key].depth.max(self.tasks[input].depth.saturating_add(1));
-        }
         let complaint = self.count_call(key).err().or(complaint);
         if let Some(refusal) = complaint {
             return self.refuse(key, refusal);
@@ -130,8 +126,10 @@ impl Scheduler {
             }
             self.tasks.find(input.task).ok_or_else(|| format!("its input {input} is not known"))
         };
-        let inputs = spec.inputs.iter().map(find);
-        let mut inputs = inputs.collect::<Result<Vec<_>, String>>().map_err(refusal)?;
+        let mut inputs = Vec::with_capacity(spec.inputs.len() + 1);
+        for input in &spec.inputs {
+            inputs.push(find(input).map_err(refusal)?);
+        }
         inputs.extend(self.find_actor(spec)?);
         Ok(inputs)
     }

@@ -1,12 +1,12 @@
-//! The table of task records: by key in a slab, by id through one dense list per job. It knows no rules.
+//! The table of task records: by key in pages, by id through one dense list per job. It knows no rules.
 use crate::ids::SpentNumbers;
+use crate::records::Records;
 use crate::task::{Edge, Key, Task};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 use quiltwork_types::{JobId, TaskId};
-use slab::Slab;
 
 /// Task numbers a job may leave out in total. Numbers are dense but may overtake each other on their way;
 /// a number far ahead would only make us allocate.
@@ -19,7 +19,7 @@ const FORGOTTEN: u32 = u32::MAX - 1;
 /// All task records.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    records: Slab<Task>,
+    records: Records,
     jobs: BTreeMap<JobId, Job>,
     closed: SpentNumbers,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Tasks {
 struct Job {
     /// Every number below this one is forgotten.
     first: u32,
-    /// Slab keys of the numbers from `first` on.
+    /// Keys of the numbers from `first` on.
     keys: VecDeque<u32>,
     /// How many of `keys` are `UNUSED`.
     holes: u32,
@@ -65,7 +65,7 @@ impl Tasks {
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Task> {
-        self.records.get(key.0 as usize)
+        self.records.get(key)
     }
 
     pub(crate) fn number(&self, id: TaskId) -> Number {
@@ -85,23 +85,23 @@ impl Tasks {
     /// Adds a record under its id, whose number must be unused.
     pub(crate) fn insert(&mut self, task: Task) -> Key {
         let id = task.id;
-        let key = u32::try_from(self.records.insert(task)).expect("fewer than 2^32 records fit in memory");
+        let key = self.records.insert(task);
         let job = self.jobs.entry(id.job).or_default();
         let offset = id.index - job.first;
         if let Some(entry) = job.keys.get_mut(offset as usize) {
-            *entry = key;
+            *entry = key.0;
             job.holes -= 1;
         } else {
             job.holes = job.holes_with(offset);
             job.keys.resize(offset as usize, UNUSED);
-            job.keys.push_back(key);
+            job.keys.push_back(key.0);
         }
-        Key(key)
+        key
     }
 
     /// Takes a record out; its number counts as forgotten.
     pub(crate) fn remove(&mut self, key: Key) -> Task {
-        let task = self.records.remove(key.0 as usize);
+        let task = self.records.remove(key);
         let job = self.jobs.get_mut(&task.id.job).expect("the job of a record is in the table");
         job.keys[(task.id.index - job.first) as usize] = FORGOTTEN;
         while job.keys.front() == Some(&FORGOTTEN) {
@@ -111,7 +111,7 @@ impl Tasks {
         task
     }
 
-    /// Closes a job for good and tells which records it had; each must be removed from the slab by `discard`.
+    /// Closes a job for good and tells which records it had; each must be removed by `discard`.
     pub(crate) fn close(&mut self, job: JobId) -> Vec<Key> {
         self.closed.insert(job.0);
         let keys = self.jobs.remove(&job).map(|job| job.keys).unwrap_or_default();
@@ -120,37 +120,45 @@ impl Tasks {
 
     /// Takes out a record of a job that was closed.
     pub(crate) fn discard(&mut self, key: Key) -> Task {
-        self.records.remove(key.0 as usize)
+        self.records.remove(key)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Task)> {
-        self.records.iter().map(|(key, task)| (Key(u32::try_from(key).expect("keys are made from u32")), task))
+        self.records.iter()
     }
 
-    /// Makes `consumer` depend on each of `inputs`.
+    /// Makes `consumer`, which is unfinished, depend on each of `inputs`.
     pub(crate) fn connect(&mut self, consumer: Key, inputs: &[Key]) {
         let mut edges = Vec::with_capacity(inputs.len());
-        for (&input, slot) in inputs.iter().zip(0..) {
-            let consumers = &mut self[input].consumers;
-            let back = u32::try_from(consumers.len()).expect("fewer than 2^32 edges fit in memory");
-            consumers.push(Edge { task: consumer, slot });
-            edges.push(Edge { task: input, slot: back });
+        let mut depth = 0;
+        for (&key, slot) in inputs.iter().zip(0..) {
+            let input = &mut self[key];
+            let back = u32::try_from(input.consumers.len()).expect("fewer than 2^32 edges fit in memory");
+            input.consumers.push(Edge { task: consumer, slot });
+            input.needing += 1;
+            depth = depth.max(input.depth.saturating_add(1));
+            edges.push(Edge { task: key, slot: back });
         }
-        self[consumer].inputs = edges.into_boxed_slice();
+        let consumer = &mut self[consumer];
+        consumer.inputs = edges.into_boxed_slice();
+        consumer.depth = depth;
     }
 
     /// Undoes `connect`; the returned edges tell what the inputs were.
     pub(crate) fn disconnect(&mut self, consumer: Key) -> Box<[Edge]> {
-        for i in 0..self[consumer].inputs.len() {
-            // Read here and not before the loop: the same input listed twice moves our own later edges.
-            let Edge { task: input, slot } = self[consumer].inputs[i];
+        let mut inputs = core::mem::take(&mut self[consumer].inputs);
+        for i in 0..inputs.len() {
+            let Edge { task: input, slot } = inputs[i];
             let consumers = &mut self[input].consumers;
             consumers.swap_remove(slot as usize);
-            if let Some(&moved) = consumers.get(slot as usize) {
-                self[moved.task].inputs[moved.slot as usize].slot = slot;
+            match consumers.get(slot as usize).copied() {
+                // The same input listed twice.
+                Some(moved) if moved.task == consumer => inputs[moved.slot as usize].slot = slot,
+                Some(moved) => self[moved.task].inputs[moved.slot as usize].slot = slot,
+                None => {}
             }
         }
-        core::mem::take(&mut self[consumer].inputs)
+        inputs
     }
 }
 
@@ -166,12 +174,12 @@ impl Index<Key> for Tasks {
     type Output = Task;
 
     fn index(&self, key: Key) -> &Task {
-        &self.records[key.0 as usize]
+        self.records.get(key).expect("who has a key has a record")
     }
 }
 
 impl IndexMut<Key> for Tasks {
     fn index_mut(&mut self, key: Key) -> &mut Task {
-        &mut self.records[key.0 as usize]
+        self.records.get_mut(key).expect("who has a key has a record")
     }
 }

@@ -1,13 +1,14 @@
 //! All joined workers, indexed by how loaded they are, and who of them gained room since tasks were last placed.
 use crate::ids::SpentNumbers;
+use crate::line::Line;
 use crate::nodes::Nodes;
 use crate::seats::{Seat, Worker};
 use crate::shapes::Shape;
 use crate::task::Key;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use quiltwork_types::{AttemptId, NamedResource, NodeId, Resources, WorkerId};
+use quiltwork_types::{AttemptId, DenseMap, NamedResource, NodeId, Resources, WorkerId};
 
 /// Orders workers by expected start of one more attempt: how willing they are, expected wait in nanoseconds, then share
 /// of slots in use, then actors that live there.
@@ -26,19 +27,31 @@ pub(crate) enum Willingness {
 
 /// Tasks remembered at each worker that were to come ahead; what is beyond comes when its inputs are there.
 const MOST_BEHIND: usize = 1024;
+/// Where a worker stands in the indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    rank: LoadRank,
+    surplus: (u64, WorkerId),
+}
 
 /// The joined workers.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    joined: BTreeMap<WorkerId, Worker>,
+    joined: DenseMap<Worker>,
     pub(crate) nodes: Nodes,
     spent: SpentNumbers,
-    by_load: BTreeSet<LoadRank>,
-    /// Workers with a surplus, by its size.
-    by_surplus: BTreeSet<(u64, WorkerId)>,
+    /// All of them, each where it stood when it was last in `changed`.
+    by_load: Line<LoadRank>,
+    /// Those with a surplus by its size, likewise.
+    by_surplus: Line<(u64, WorkerId)>,
+    /// Workers that may stand elsewhere now. Most change and change back, and most events need no order: so they are put
+    /// in order when somebody asks for it.
+    changed: Vec<WorkerId>,
     gained: Vec<WorkerId>,
     free_slots: u64,
     recalled_slots: u64,
+    /// Of all workers together.
+    surplus: u64,
     /// The most any joined worker has of each resource.
     largest: Resources,
 }
@@ -50,32 +63,37 @@ impl Workers {
             return false;
         }
         raise(&mut self.largest, &capacity);
-        self.joined.insert(id, Worker::new(capacity, node));
-        self.enter(id);
+        let worker = Worker::new(capacity, node);
+        self.free_slots += worker.free_slots();
+        self.joined.insert(id.0, worker);
+        self.changed.push(id);
         self.note_gain(id);
         true
     }
 
     pub(crate) fn leave(&mut self, id: WorkerId) -> Option<Worker> {
-        if !self.joined.contains_key(&id) {
-            return None;
+        let worker = self.joined.remove(id.0)?;
+        self.free_slots -= worker.free_slots();
+        self.recalled_slots -= worker.load.recalled_slots;
+        self.surplus -= worker.surplus();
+        if let Some(standing) = worker.standing {
+            self.withdraw(standing);
         }
-        self.withdraw(id);
+        self.changed.retain(|&changed| changed != id);
         self.gained.retain(|&gained| gained != id);
-        let worker = self.joined.remove(&id);
         self.largest = Resources { slots: 0, memory: 0, named: Box::default() };
-        for capacity in self.joined.values().map(|worker| &worker.capacity) {
-            raise(&mut self.largest, capacity);
+        for (_, joined) in self.joined.iter() {
+            raise(&mut self.largest, &joined.capacity);
         }
-        worker
+        Some(worker)
     }
 
     pub(crate) fn get(&self, id: WorkerId) -> Option<&Worker> {
-        self.joined.get(&id)
+        self.joined.get(id.0)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
-        self.joined.iter().map(|(&id, worker)| (id, worker))
+        self.joined.iter().map(|(id, worker)| (WorkerId(id), worker))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -87,21 +105,42 @@ impl Workers {
     }
 
     pub(crate) fn capacities(&self) -> impl Iterator<Item = &Resources> {
-        self.joined.values().map(|worker| &worker.capacity)
+        self.joined.iter().map(|(_, worker)| &worker.capacity)
+    }
+
+    /// Puts workers in order, for `by_load` and `most_surplus`.
+    pub(crate) fn put_in_order(&mut self) {
+        while let Some(id) = self.changed.pop() {
+            let Some(worker) = self.joined.get_mut(id.0) else { continue };
+            worker.has_changed = false;
+            let standing = Standing { rank: rank(id, worker), surplus: (worker.surplus(), id) };
+            let before = worker.standing.replace(standing);
+            if before != Some(standing) {
+                before.map(|standing| self.withdraw(standing));
+                self.enter(standing);
+            }
+        }
     }
 
     /// Workers, the one with the earliest expected start first.
-    pub(crate) fn by_load(&self) -> impl DoubleEndedIterator<Item = WorkerId> {
-        self.by_load.iter().map(|&(.., id)| id)
+    pub(crate) fn by_load(&self) -> impl Iterator<Item = WorkerId> {
+        debug_assert!(self.changed.is_empty(), "they are put in order before anybody looks");
+        self.by_load.iter().map(|(.., id)| id)
     }
 
     /// The worker with the largest surplus, and how many slots it is.
     pub(crate) fn most_surplus(&self) -> Option<(u64, WorkerId)> {
-        self.by_surplus.last().copied()
+        debug_assert!(self.changed.is_empty(), "they are put in order before anybody looks");
+        self.by_surplus.last()
     }
 
     pub(crate) const fn free_slots(&self) -> u64 {
         self.free_slots
+    }
+
+    /// Slots of attempts that wait behind others and could run elsewhere, if that is not where they wait as well.
+    pub(crate) const fn surplus(&self) -> u64 {
+        self.surplus
     }
 
     pub(crate) const fn recalled_slots(&self) -> u64 {
@@ -109,15 +148,15 @@ impl Workers {
     }
 
     pub(crate) fn seat(&self, id: WorkerId, attempt: AttemptId) -> Option<&Seat> {
-        self.joined.get(&id)?.seats.get(&attempt)
+        self.joined.get(id.0)?.seats.get(attempt)
     }
 
     pub(crate) fn sit(&mut self, id: WorkerId, attempt: AttemptId, seat: Seat, shape: &Shape) {
-        self.update_for(seat.is_call, id, |worker| worker.sit(attempt, seat, shape));
+        self.update(id, |worker| worker.sit(attempt, seat, shape));
     }
 
     pub(crate) fn stand_up(&mut self, id: WorkerId, seat: &Seat, attempt: AttemptId, shape: &Shape) {
-        self.update_for(seat.is_call, id, |worker| worker.stand_up(attempt, shape));
+        self.update(id, |worker| worker.stand_up(attempt, shape));
         if !seat.is_call {
             self.note_gain(id);
         }
@@ -125,7 +164,7 @@ impl Workers {
 
     /// Notes that a task was to come ahead and had no room.
     pub(crate) fn wait_behind(&mut self, id: WorkerId, task: Key) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.behind.len() < MOST_BEHIND
         {
             worker.behind.push_back(task);
@@ -134,12 +173,16 @@ impl Workers {
 
     /// The next of those.
     pub(crate) fn next_behind(&mut self, id: WorkerId) -> Option<Key> {
-        self.joined.get_mut(&id)?.behind.pop_front()
+        self.joined.get_mut(id.0)?.behind.pop_front()
     }
 
     pub(crate) fn change_seat(&mut self, id: WorkerId, attempt: AttemptId, change: impl FnOnce(&mut Seat)) {
-        let is_call = self.seat(id, attempt).is_some_and(|seat| seat.is_call);
-        self.update_for(is_call, id, |worker| worker.change_seat(attempt, change));
+        let mut is_call = false;
+        let change = |seat: &mut Seat| {
+            is_call = seat.is_call;
+            change(seat);
+        };
+        self.update(id, |worker| worker.change_seat(attempt, change));
         if !is_call {
             self.note_gain(id);
         }
@@ -152,18 +195,9 @@ impl Workers {
 
     /// An actor has ended there.
     pub(crate) fn move_out(&mut self, id: WorkerId, actor: Key, shape: &Shape) {
-        if self.joined.contains_key(&id) {
+        if self.joined.get(id.0).is_some() {
             self.update(id, |worker| worker.move_out(actor, shape));
             self.note_gain(id);
-        }
-    }
-
-    /// Calls take nothing of what workers are ranked by.
-    fn update_for(&mut self, is_call: bool, id: WorkerId, change: impl FnOnce(&mut Worker)) {
-        if !is_call {
-            self.update(id, change);
-        } else if let Some(worker) = self.joined.get_mut(&id) {
-            change(worker);
         }
     }
 
@@ -178,7 +212,7 @@ impl Workers {
 
     /// Notes that a worker is short of memory, or no more; says whether that is news.
     pub(crate) fn set_pressed(&mut self, id: WorkerId, pressed: bool) -> bool {
-        if self.joined.get(&id).is_none_or(|worker| worker.pressed == pressed) {
+        if self.joined.get(id.0).is_none_or(|worker| worker.pressed == pressed) {
             return false;
         }
         self.update(id, |worker| worker.pressed = pressed);
@@ -187,7 +221,7 @@ impl Workers {
     }
 
     pub(crate) fn hold(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.held.insert(value)
         {
             worker.held_bytes += u128::from(size);
@@ -195,7 +229,7 @@ impl Workers {
     }
 
     pub(crate) fn drop_value(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.held.remove(&value)
         {
             worker.held_bytes -= u128::from(size);
@@ -203,7 +237,7 @@ impl Workers {
     }
 
     pub(crate) fn begin_adopting(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.adopting.insert(value)
         {
             worker.adopting_bytes += u128::from(size);
@@ -211,7 +245,7 @@ impl Workers {
     }
 
     pub(crate) fn end_adopting(&mut self, id: WorkerId, value: Key, size: u64) {
-        if let Some(worker) = self.joined.get_mut(&id)
+        if let Some(worker) = self.joined.get_mut(id.0)
             && worker.adopting.remove(&value)
         {
             worker.adopting_bytes -= u128::from(size);
@@ -239,48 +273,55 @@ impl Workers {
     }
 
     pub(crate) fn load_rank(&self, id: WorkerId) -> Option<LoadRank> {
-        self.joined.get(&id).map(|worker| rank(id, worker))
+        self.joined.get(id.0).map(|worker| rank(id, worker))
     }
 
     /// Whether the indexes and sums agree with the workers.
     pub(crate) fn indexes_are_right(&self) -> bool {
-        let surplus = |(&id, worker): (&WorkerId, &Worker)| match worker.surplus() {
-            0 => true,
-            surplus => self.by_surplus.contains(&(surplus, id)),
+        let is_true = |(id, worker): (WorkerId, &Worker)| {
+            let standing = Standing { rank: rank(id, worker), surplus: (worker.surplus(), id) };
+            worker.has_changed == self.changed.contains(&id)
+                && (worker.has_changed || worker.standing == Some(standing))
         };
-        self.by_load.len() == self.joined.len()
-            && self.joined.iter().all(|(&id, worker)| self.by_load.contains(&rank(id, worker)))
-            && self.by_surplus.len() == self.joined.values().filter(|worker| worker.surplus() > 0).count()
-            && self.joined.iter().all(surplus)
+        let standings = || self.joined.iter().filter_map(|(_, worker)| worker.standing);
+        let ranks: BTreeSet<_> = standings().map(|standing| standing.rank).collect();
+        let surpluses: BTreeSet<_> =
+            standings().map(|standing| standing.surplus).filter(|(surplus, _)| *surplus > 0).collect();
+        self.iter().all(is_true)
+            && self.by_load.iter().eq(ranks)
+            && self.by_surplus.iter().eq(surpluses)
             && self.nodes.are_right(self.iter().filter_map(|(id, worker)| Some((id, worker.node?))))
-            && self.free_slots == self.joined.values().map(Worker::free_slots).sum::<u64>()
-            && self.recalled_slots == self.joined.values().map(|w| w.load.recalled_slots).sum::<u64>()
+            && self.free_slots == self.iter().map(|(_, worker)| worker.free_slots()).sum::<u64>()
+            && self.surplus == self.iter().map(|(_, worker)| worker.surplus()).sum::<u64>()
+            && self.recalled_slots == self.iter().map(|(_, worker)| worker.load.recalled_slots).sum::<u64>()
     }
 
     fn update(&mut self, id: WorkerId, change: impl FnOnce(&mut Worker)) {
-        self.withdraw(id);
-        if let Some(worker) = self.joined.get_mut(&id) {
-            change(worker);
-        }
-        self.enter(id);
-    }
-
-    fn withdraw(&mut self, id: WorkerId) {
-        let Some(worker) = self.joined.get(&id) else { return };
-        self.by_load.remove(&rank(id, worker));
-        self.by_surplus.remove(&(worker.surplus(), id));
+        let Some(worker) = self.joined.get_mut(id.0) else { return };
         self.free_slots -= worker.free_slots();
         self.recalled_slots -= worker.load.recalled_slots;
-    }
-
-    fn enter(&mut self, id: WorkerId) {
-        let Some(worker) = self.joined.get(&id) else { return };
-        self.by_load.insert(rank(id, worker));
-        if worker.surplus() > 0 {
-            self.by_surplus.insert((worker.surplus(), id));
-        }
+        self.surplus -= worker.surplus();
+        change(worker);
         self.free_slots += worker.free_slots();
         self.recalled_slots += worker.load.recalled_slots;
+        self.surplus += worker.surplus();
+        if !core::mem::replace(&mut worker.has_changed, true) {
+            self.changed.push(id);
+        }
+    }
+
+    fn withdraw(&mut self, standing: Standing) {
+        self.by_load.remove(standing.rank);
+        if standing.surplus.0 > 0 {
+            self.by_surplus.remove(standing.surplus);
+        }
+    }
+
+    fn enter(&mut self, standing: Standing) {
+        self.by_load.insert(standing.rank);
+        if standing.surplus.0 > 0 {
+            self.by_surplus.insert(standing.surplus);
+        }
     }
 }
 

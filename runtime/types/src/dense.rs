@@ -1,29 +1,29 @@
 //! A map for numbers that are given out one after the other; it knows nothing of what they number.
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
+use alloc::collections::VecDeque;
 
 /// Entries of a page. Larger pages are found sooner, smaller ones leave less room empty around a lonely entry.
 const PAGE: u32 = 16;
 
 /// A map from numbers to entries, made for numbers of which neighbours come and go together, such as a job's tasks: a
-/// look-up costs no hashing and mostly finds its page in the cache. Any number may be used; a lonely one takes the room
-/// of a whole page.
+/// look-up costs no hashing and, as long as no whole page is missing between others, no search. Any number may be used; a
+/// lonely one takes the room of a whole page.
 #[derive(Debug)]
 pub struct DenseMap<T> {
-    pages: BTreeMap<u32, Box<Page<T>>>,
+    /// By number. None is empty.
+    pages: VecDeque<(u32, Box<Page<T>>)>,
     len: usize,
 }
 
 #[derive(Debug)]
 struct Page<T> {
-    used: usize,
+    used: u32,
     entries: [Option<T>; PAGE as usize],
 }
 
 impl<T> Default for DenseMap<T> {
     fn default() -> Self {
-        Self { pages: BTreeMap::new(), len: 0 }
+        Self { pages: VecDeque::new(), len: 0 }
     }
 }
 
@@ -44,22 +44,24 @@ impl<T> DenseMap<T> {
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&T> {
         let (page, place) = locate(number);
-        self.pages.get(&page)?.entries[place].as_ref()
+        self.page(page)?.entries[place].as_ref()
     }
 
     /// The entry of a number, to be changed.
     pub fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         let (page, place) = locate(number);
-        self.pages.get_mut(&page)?.entries[place].as_mut()
+        let index = self.find(page).ok()?;
+        self.pages[index].1.entries[place].as_mut()
     }
 
     /// Gives a number an entry; returns the one it had.
     pub fn insert(&mut self, number: u32, entry: T) -> Option<T> {
         let (page, place) = locate(number);
-        let page = self
-            .pages
-            .entry(page)
-            .or_insert_with(|| Box::new(Page { used: 0, entries: [const { None }; PAGE as usize] }));
+        let index = self.find(page).unwrap_or_else(|index| {
+            self.pages.insert(index, (page, Box::new(Page { used: 0, entries: [const { None }; PAGE as usize] })));
+            index
+        });
+        let page = &mut self.pages[index].1;
         let before = page.entries[place].replace(entry);
         if before.is_none() {
             page.used += 1;
@@ -71,19 +73,54 @@ impl<T> DenseMap<T> {
     /// Takes the entry of a number out.
     pub fn remove(&mut self, number: u32) -> Option<T> {
         let (page, place) = locate(number);
-        let Entry::Occupied(mut page) = self.pages.entry(page) else { return None };
-        let entry = page.get_mut().entries[place].take()?;
-        page.get_mut().used -= 1;
-        if page.get().used == 0 {
-            page.remove();
+        let index = self.find(page).ok()?;
+        let page = &mut self.pages[index].1;
+        let entry = page.entries[place].take()?;
+        page.used -= 1;
+        if page.used == 0 {
+            self.pages.remove(index);
         }
         self.len -= 1;
         Some(entry)
     }
 
     /// All entries, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.pages.iter().flat_map(|(page, entries)| {
+            let placed = (0..PAGE).zip(&entries.entries);
+            placed.filter_map(move |(place, entry)| Some((page * PAGE + place, entry.as_ref()?)))
+        })
+    }
+
+    /// All entries, by number.
     pub fn into_values(self) -> impl Iterator<Item = T> {
-        self.pages.into_values().flat_map(|page| page.entries.into_iter().flatten())
+        self.pages.into_iter().flat_map(|(_, page)| page.entries.into_iter().flatten())
+    }
+
+    fn page(&self, page: u32) -> Option<&Page<T>> {
+        match self.pages.get(self.likely(page)) {
+            Some((found, entries)) if *found == page => Some(entries),
+            _ => self.pages.get(self.search(page).ok()?).map(|(_, entries)| &**entries),
+        }
+    }
+
+    /// Where a page is, or where it would have to be.
+    fn find(&self, page: u32) -> Result<usize, usize> {
+        let likely = self.likely(page);
+        match self.pages.get(likely) {
+            Some((found, _)) if *found == page => Ok(likely),
+            _ => self.search(page),
+        }
+    }
+
+    /// Where a page is if none is missing before it.
+    fn likely(&self, page: u32) -> usize {
+        self.pages.front().map_or(0, |(first, _)| page.wrapping_sub(*first) as usize)
+    }
+
+    #[cold]
+    fn search(&self, page: u32) -> Result<usize, usize> {
+        self.pages.binary_search_by_key(&page, |(found, _)| *found)
     }
 }
 
@@ -110,7 +147,23 @@ mod tests {
         assert_eq!(map.insert(17, 4), Some(17));
         *map.get_mut(17).unwrap() += 1;
         assert_eq!((map.remove(17), map.remove(17), map.len()), (Some(5), None, numbers.len() - 1));
-        assert_eq!(map.into_values().collect::<Vec<_>>(), [0, 1, 15, 16, 1_000, u32::MAX]);
+        let numbers = [0, 1, 15, 16, 1_000, u32::MAX];
+        assert_eq!(map.iter().collect::<Vec<_>>(), numbers.each_ref().map(|number| (*number, number)));
+        assert_eq!(map.into_values().collect::<Vec<_>>(), numbers);
+    }
+
+    #[test]
+    fn an_entry_is_found_whatever_is_missing_around_it() {
+        let mut map = DenseMap::default();
+        for number in (0..2_000_u32).rev() {
+            map.insert(number * 7, number);
+        }
+        for number in (0..2_000).filter(|number| number % 100 < 60 || number % 3 == 0) {
+            assert_eq!(map.remove(number * 7), Some(number));
+        }
+        let left: Vec<_> = (0..2_000).filter(|number| number % 100 >= 60 && number % 3 != 0).collect();
+        assert!(left.iter().all(|number| map.get(number * 7) == Some(number)));
+        assert_eq!(map.into_values().collect::<Vec<_>>(), left);
     }
 
     #[test]
