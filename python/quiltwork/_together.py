@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quiltwork._future import Future
-from quiltwork._recipe import PickledCall
+from quiltwork._pickled import PLAIN
+from quiltwork._recipe import PlainCall, recipe_of
 
 if TYPE_CHECKING:
     from quiltwork import _native
@@ -34,10 +35,19 @@ def submit_all(
     calls = zip(*iterables)
     futures: list[Future[T]] = []
     while batch := list(islice(calls, together)):
+        if options is None and not kwargs and function.is_lasting and PLAIN.issuperset(map(type, chain(*batch))):
+            # Nothing but these pickles has to be sent and remembered.
+            pickles = [function.dump_plain_call(args) for args in batch]
+            handles = client._session.submit_all(function.name, pickles, shelved, None)
+            futures += [
+                Future(client, handle, function.short_name, PlainCall(function, pickle))
+                for handle, pickle in zip(handles, pickles)
+            ]
+            continue
         dumped = [function.dump_call(args, kwargs) for args in batch]
-        sent = [(*pickled, [*(one._handle for one in given), *shelved]) for pickled, given in dumped]
-        handles = client._session.submit_all(function.name, sent, options)
+        sent = [(*pickled, [one._handle for one in given]) for pickled, given in dumped]
+        handles = client._session.submit_all(function.name, sent, shelved, options)
         for args, (pickled, given), handle in zip(batch, dumped, handles):
-            recipe = PickledCall(function, pickled, given, options, args, kwargs)
+            recipe = recipe_of(function, pickled, given, options, args, kwargs)
             futures.append(Future(client, handle, function.short_name, recipe))
     return futures
