@@ -279,9 +279,7 @@ def make(
         raise TypeError(f"an actor is made of a class, and {cls!r} is none")
     function: Function[C] = client._functions.of(inner)
     (pickled, buffers), given = function.dump_call(args, kwargs)
-    inputs = [one._handle for one in given]
-    if function.handle is not None:
-        inputs.append(function.handle)
+    inputs = [*(one._handle for one in given), *function.shelved]
     native, of_actors = _native_options(client, inner, {**declared, **options})
     handle = client._session.construct(function.name, pickled, buffers, inputs, native, of_actors, None)
     return ActorHandle(client, handle, Kind.of(inner))

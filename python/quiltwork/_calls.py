@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -54,9 +54,9 @@ class Function(Generic[T]):
         "_function",
         "_sent",
         "goes_by_name",
-        "handle",
         "is_lasting",
         "name",
+        "shelved",
         "short_name",
         "yields",
     )
@@ -71,19 +71,21 @@ class Function(Generic[T]):
         self.short_name = short_name(self.name)
         self.yields = is_generator_function(inner)
         self.goes_by_name = is_importable(function) or is_importable(inner)
-        self.handle: Handle | None = None
+        # The function itself, if it goes as an input: the last one of each call.
+        self.shelved: tuple[Handle, ...] = ()
         self._sent: object = None
         if not self.goes_by_name:
             if isinstance(inner, (types.FunctionType, type)):
-                self._sent, self.handle = self._shelved(shelf, inner)
+                self._sent, shelved = self._shelve(shelf, inner)
+                self.shelved = (shelved,)
             else:
                 # A method, say, or an object that is called: what is in it may have changed since the last time.
                 self._sent = inner
         self._function = _weakly(inner)
         # Whether later calls may be sent like the first one.
-        self.is_lasting = self.goes_by_name or self.handle is not None
+        self.is_lasting = self.goes_by_name or bool(self.shelved)
 
-    def _shelved(self, shelf: Shelf, function: types.FunctionType | type) -> tuple[object, Handle]:
+    def _shelve(self, shelf: Shelf, function: types.FunctionType | type) -> tuple[object, Handle]:
         try:
             return shelf.send(function)
         except Exception as error:
@@ -98,8 +100,12 @@ class Function(Generic[T]):
         except Exception as error:
             raise blamed(self.name, self.function, args, kwargs, error) from error
 
+    def takes_plainly(self, args: Iterable[Any], kwargs: dict[str, Any]) -> bool:
+        """Whether calls with these arguments are nothing but what `dump_plain_call` makes of them."""
+        return not kwargs and self.is_lasting and PLAIN.issuperset(map(type, args))
+
     def dump_plain_call(self, args: tuple[Any, ...]) -> bytes:
-        """The call as it travels, of a function that `is_lasting` with arguments that are all `PLAIN`."""
+        """The call as it travels, if the function takes these arguments plainly."""
         return pickle.dumps((self._sent, args, {}, None, ()), protocol=5)
 
     @property

@@ -19,7 +19,7 @@ from quiltwork._link import Link
 from quiltwork._nested import futures_in, replaced
 from quiltwork._options import chosen
 from quiltwork._pickled import dump, load
-from quiltwork._recipe import explain_one_of, recipe_of, retry
+from quiltwork._recipe import PlainCall, explain_one_of, recipe_of, retry
 from quiltwork._rust import PlainForms, RustFunction, RustTask, submit_rust
 from quiltwork._several import pick, pick_counted
 from quiltwork._together import submit_all
@@ -483,9 +483,7 @@ class Client(Link):
             key = function.key_of(pickled, buffers, given)
             if (known := self._keyed.get(key)) is not None:
                 return known
-        inputs = [one._handle for one in given]
-        if function.handle is not None:
-            inputs.append(function.handle)
+        inputs = [*(one._handle for one in given), *function.shelved]
         handle = self._session.submit(function.name, pickled, buffers, inputs, options, name)
         recipe = recipe_of(function, (pickled, buffers), given, options, args, kwargs)
         future: Future[T] = Future(self, handle, name or key or function.short_name, recipe)
@@ -545,6 +543,11 @@ class Client(Link):
         function = self._function(fn)
         if function.yields:
             return self._stream(fn, {}, args, kwargs)
+        if isinstance(function, Function) and function.takes_plainly(args, kwargs):
+            # Nothing but its pickle has to be sent and remembered.
+            pickle = function.dump_plain_call(args)
+            handle = self._session.submit(function.name, pickle, (), function.shelved, None, None)
+            return Future(self, handle, function.short_name, PlainCall(function, pickle))
         return self._submit(function, args, kwargs)
 
     def _stream(

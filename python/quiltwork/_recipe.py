@@ -67,7 +67,7 @@ class PlainCall(Recipe):
 
     def submit(self, session: _native.Session, inputs: list[_native.Handle], name: str | None) -> _native.Handle:
         assert self.pickle is not None
-        return session.submit(self.function.name, self.pickle, (), _shelved(self.function), None, name)
+        return session.submit(self.function.name, self.pickle, (), self.function.shelved, None, name)
 
 
 class PickledCall(Recipe):
@@ -104,7 +104,7 @@ class PickledCall(Recipe):
 
     def submit(self, session: _native.Session, inputs: list[_native.Handle], name: str | None) -> _native.Handle:
         assert self.pickle is not None
-        inputs = [*inputs, *_shelved(self.function)]
+        inputs = [*inputs, *self.function.shelved]
         return session.submit(self.function.name, self.pickle, self.buffers, inputs, self.options, name)
 
 
@@ -121,10 +121,6 @@ def recipe_of(
     if options is None and not inputs and not buffers:
         return PlainCall(function, pickle)
     return PickledCall(function, pickled, inputs, options, args, kwargs)
-
-
-def _shelved(function: Function[Any]) -> list[_native.Handle]:
-    return [] if function.handle is None else [function.handle]
 
 
 def places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str | None, int | str]]:

@@ -180,9 +180,7 @@ def begin(
         raise _refusal(f"{prefetch} items cannot be made ahead", hint)
     sent: Function[Any] = client._functions.of(function)
     (pickled, buffers), given = sent.dump_call(args, kwargs)
-    inputs = [one._handle for one in given]
-    if sent.handle is not None:
-        inputs.append(sent.handle)
+    inputs = [*(one._handle for one in given), *sent.shelved]
     handle = client._session.construct(
         sent.name,
         pickled,
