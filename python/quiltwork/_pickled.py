@@ -114,6 +114,10 @@ def dump_call(call: object) -> tuple[Pickled, list[Input]]:
 def load_call(call: Handed, payloads: Sequence[Handed]) -> tuple[Any, tuple[Any, ...], dict[str, Any], int | None]:
     """What is called, with its arguments, and how many results it makes if it makes several; the futures among the
     arguments have become their values."""
+    if not payloads:
+        # Then there is no future in it.
+        called, args, kwargs, outputs, _ = load(call)
+        return called, args, kwargs, outputs
     outer, _passing.payloads = _passing.payloads, payloads
     try:
         called, args, kwargs, outputs, places = load(call)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from quiltwork._future import Future
 from quiltwork._nested import futures_in
+from quiltwork._pickled import PLAIN
 from quiltwork._raised import explain
 from quiltwork.errors import UsageError
 
@@ -94,7 +95,7 @@ class PickledCall(Recipe):
         self.buffers = buffers if buffers and size <= KEPT else ()
         self.inputs = [weakref.ref(one) for one in inputs] if inputs else ()
         self.options = options
-        self.places = dict(places(args, kwargs)) if inputs else None
+        self.places = places(args, kwargs) if inputs else None
         # It knows what its parameters are called.
         self._called = function.function if inputs else None
 
@@ -123,15 +124,16 @@ def recipe_of(
     return PickledCall(function, pickled, inputs, options, args, kwargs)
 
 
-def places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str | None, int | str]]:
+def places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str | None, int | str]:
     """The ids of the tasks that arguments come from, and where these stand."""
+    found: dict[str | None, int | str] = {}
     arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     for place, argument in arguments:
         if type(argument) is Future:
-            yield argument._handle.id, place
-        else:
-            for future in futures_in(argument):
-                yield future._handle.id, place
+            found[argument._handle.id] = place
+        elif type(argument) not in PLAIN:
+            found.update((future._handle.id, place) for future in futures_in(argument))
+    return found
 
 
 def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:

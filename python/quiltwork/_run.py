@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from quiltwork import _functions, _plain
 from quiltwork._pickled import Pickled, dump, load, load_call
@@ -94,11 +94,11 @@ def _refused(name: str, result: object, problem: str, error: Exception) -> Raise
 def called(name: str, payloads: Sequence[Handed | list[Handed]]) -> Call:
     """What is called, with its arguments."""
     first = payloads[0] if payloads else None
-    if first is None or isinstance(first, list) or not (isinstance(first, bytes) or first.pickled):
+    if not isinstance(first, bytes) and (first is None or isinstance(first, list) or not first.pickled):
         # A call from another language.
         given = [list(map(load, part)) if isinstance(part, list) else load(part) for part in payloads]
         return _imported(name), tuple(given), {}, None
-    inputs = cast("Sequence[Handed]", payloads[1:])
+    inputs: Sequence[Any] = payloads[1:]
     function, args, kwargs, outputs = load_call(first, inputs)
     if function is None:
         function = _imported(name)

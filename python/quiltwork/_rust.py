@@ -168,7 +168,7 @@ class RustCall(Recipe):
         self.passed = passed if size <= KEPT else None
         self.inputs = [weakref.ref(future) for future in inputs]
         self.options = options
-        self.places = dict(places(args, {}))
+        self.places = places(args, {})
         for place, argument in enumerate(passed):
             numbers = [argument] if isinstance(argument, int) else argument if isinstance(argument, list) else []
             self.places.update((inputs[number]._handle.id, place) for number in numbers)
