@@ -483,7 +483,8 @@ class Client(Link):
             key = function.key_of(pickled, buffers, given)
             if (known := self._keyed.get(key)) is not None:
                 return known
-        inputs = [*(one._handle for one in given), *function.shelved]
+        inputs = [one._handle for one in given]
+        inputs += function.shelved
         handle = self._session.submit(function.name, pickled, buffers, inputs, options, name)
         recipe = recipe_of(function, (pickled, buffers), given, options, args, kwargs)
         future: Future[T] = Future(self, handle, name or key or function.short_name, recipe)

@@ -88,7 +88,7 @@ class PickledCall(Recipe):
         kwargs: dict[str, Any],
     ) -> None:
         pickle, buffers = pickled
-        size = len(pickle) + sum(buffer.nbytes for buffer in buffers)
+        size = len(pickle) + sum(buffer.nbytes for buffer in buffers) if buffers else len(pickle)
         self.function = function
         self.pickle = pickle if size <= KEPT else None
         # There are many of these: what is empty is shared.
