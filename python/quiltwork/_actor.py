@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from quiltwork import _native
-from quiltwork._calls import Function, blamed
+from quiltwork._calls import Function, blamed, dump_whole_call
 from quiltwork._cluster import WorkerName
 from quiltwork._context import running
 from quiltwork._functions import name_of
 from quiltwork._future import Future
 from quiltwork._options import check_outputs, of_actor
-from quiltwork._pickled import dump_call, pass_actor
+from quiltwork._pickled import pass_actor
 from quiltwork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,11 +58,21 @@ class Kind(NamedTuple):
 
     @property
     def short_name(self) -> str:
-        return self.name.rpartition(":")[2].rpartition(".")[2]
+        return _short_name(self.name)
 
     def __reduce__(self) -> tuple[type[Kind], tuple[str, frozenset[str] | None]]:
         # The class stays: who gets a handle need not be able to import it.
         return Kind, (self.name, self.methods)
+
+
+def _short_name(kind: str) -> str:
+    return kind.rpartition(":")[2].rpartition(".")[2]
+
+
+@functools.lru_cache
+def _call_name(kind: str, method: str) -> str:
+    """What people call the calls of a method; one text for all of them."""
+    return f"{_short_name(kind)}.{method}"
 
 
 def methods_of(kind: type) -> list[str]:
@@ -161,13 +171,13 @@ class ActorMethod:
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: int | None = None) -> Future[Any]:
         actor = self._actor
         try:
-            (pickled, buffers), given = dump_call((args, kwargs, outputs))
+            (pickled, buffers), given = dump_whole_call(None, args, kwargs, outputs)
         except Exception as error:
             raise blamed(f"{actor._kind.name}.{self._name}", self._local(), args, kwargs, error) from error
         inputs = [one._handle for one in given]
         session, task, label = actor._client._session, running.get(), actor._kind.label
         handle = session.call(actor._handle, self._name, pickled, buffers, inputs, self._options, task, label)
-        return Future(actor._client, handle, f"{actor._kind.short_name}.{self._name}")
+        return Future(actor._client, handle, _call_name(actor._kind.name, self._name))
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
@@ -267,11 +277,9 @@ def make(
         declared = door._options
     if not isinstance(inner, type):
         raise TypeError(f"an actor is made of a class, and {cls!r} is none")
-    function: Function[C] = Function(client._shelf, inner)
+    function: Function[C] = client._functions.of(inner)
     (pickled, buffers), given = function.dump_call(args, kwargs)
-    inputs = [one._handle for one in given]
-    if function.handle is not None:
-        inputs.append(function.handle)
+    inputs = [*(one._handle for one in given), *function.shelved]
     native, of_actors = _native_options(client, inner, {**declared, **options})
     handle = client._session.construct(function.name, pickled, buffers, inputs, native, of_actors, None)
     return ActorHandle(client, handle, Kind.of(inner))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import types
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
-from quiltwork._functions import Shelf, is_importable, name_of, short_name
-from quiltwork._pickled import Pickled, dump_call
+from quiltwork._functions import Reference, Shelf, is_generator_function, is_importable, name_of, short_name
+from quiltwork._future import Future
+from quiltwork._pickled import PLAIN, Pickled, dump_call, dump_plain
 from quiltwork._task import Task
 from quiltwork.errors import CannotTravel
 
@@ -18,8 +22,44 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_PLAIN_OR_FUTURE = PLAIN | {Future}
+
+
+def dump_whole_call(
+    called: object, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: int | None
+) -> tuple[Pickled, Sequence[Input]]:
+    """A call as `load_call` reads it, with the futures and actors in it. What is `called` stands in it, unless it goes
+    by its name."""
+    if not kwargs and (called is None or type(called) is Reference):
+        # Most calls are like that, and need not be looked through.
+        kinds = set(map(type, args))
+        if kinds <= PLAIN:
+            return dump_plain((called, args, kwargs, outputs, ())), ()
+        if kinds <= _PLAIN_OR_FUTURE:
+            inputs = [one for one in args if type(one) is Future]
+            places = [place for place, one in enumerate(args) if type(one) is Future]
+            others = [None if type(one) is Future else one for one in args]
+            return dump_plain((called, others, kwargs, outputs, places)), inputs
+    return dump_call((called, args, kwargs, outputs, ()))
+
+
 class Function(Generic[T]):
-    """A function as it is sent: by its name, by value as an input, or within each call."""
+    """A function as it is sent: by its name, by value as an input, or within each call.
+
+    It keeps no function alive that goes by name or as an input: it may be one of thousands that come and go.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_function",
+        "_sent",
+        "goes_by_name",
+        "is_lasting",
+        "name",
+        "shelved",
+        "short_name",
+        "yields",
+    )
 
     def __init__(self, shelf: Shelf, function: Callable[..., T]) -> None:
         if not callable(function):
@@ -29,18 +69,23 @@ class Function(Generic[T]):
         inner = function.function if isinstance(function, Task) else function
         self.name = name_of(inner)
         self.short_name = short_name(self.name)
-        self.handle: Handle | None = None
+        self.yields = is_generator_function(inner)
+        self.goes_by_name = is_importable(function) or is_importable(inner)
+        # The function itself, if it goes as an input: the last one of each call.
+        self.shelved: tuple[Handle, ...] = ()
         self._sent: object = None
-        self._function = inner
-        if is_importable(function) or is_importable(inner):
-            pass
-        elif isinstance(inner, (types.FunctionType, type)):
-            self._sent, self.handle = self._shelved(shelf, inner)
-        else:
-            # A method, say, or an object that is called: what is in it may have changed since the last time.
-            self._sent = inner
+        if not self.goes_by_name:
+            if isinstance(inner, (types.FunctionType, type)):
+                self._sent, shelved = self._shelve(shelf, inner)
+                self.shelved = (shelved,)
+            else:
+                # A method, say, or an object that is called: what is in it may have changed since the last time.
+                self._sent = inner
+        self._function = _weakly(inner)
+        # Whether later calls may be sent like the first one.
+        self.is_lasting = self.goes_by_name or bool(self.shelved)
 
-    def _shelved(self, shelf: Shelf, function: types.FunctionType | type) -> tuple[object, Handle]:
+    def _shelve(self, shelf: Shelf, function: types.FunctionType | type) -> tuple[object, Handle]:
         try:
             return shelf.send(function)
         except Exception as error:
@@ -48,21 +93,34 @@ class Function(Generic[T]):
 
     def dump_call(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: int | None = None
-    ) -> tuple[Pickled, list[Input]]:
+    ) -> tuple[Pickled, Sequence[Input]]:
         """The call as it travels, with the futures and actors in it."""
         try:
-            return dump_call((self._sent, args, kwargs, outputs))
+            return dump_whole_call(self._sent, args, kwargs, outputs)
         except Exception as error:
-            raise blamed(self.name, self._function, args, kwargs, error) from error
+            raise blamed(self.name, self.function, args, kwargs, error) from error
+
+    def takes_plainly(self, args: Iterable[Any], kwargs: dict[str, Any]) -> bool:
+        """Whether calls with these arguments are nothing but what `dump_plain_call` makes of them."""
+        return not kwargs and self.is_lasting and PLAIN.issuperset(map(type, args))
+
+    def dump_plain_call(self, args: tuple[Any, ...]) -> bytes:
+        """The call as it travels, if the function takes these arguments plainly."""
+        return pickle.dumps((self._sent, args, {}, None, ()), protocol=5)
+
+    @property
+    def function(self) -> Callable[..., T] | None:
+        """The function itself, if anybody has it still."""
+        return self._function()
 
     def parameter(self, place: int | str) -> str:
         """What people call the argument at a place of a call."""
         if isinstance(place, str):
             return f"argument `{place}`"
-        names = _parameters(self._function)
+        names = _parameters(self.function)
         return f"argument `{names[place]}`" if place < len(names) else f"argument {place + 1}"
 
-    def key_of(self, pickled: bytes, buffers: list[memoryview], inputs: list[Input]) -> str:
+    def key_of(self, pickled: bytes, buffers: Sequence[memoryview], inputs: Sequence[Input]) -> str:
         """The same for the same call."""
         import hashlib
 
@@ -75,8 +133,39 @@ class Function(Generic[T]):
         return f"{self.short_name}-{digest.hexdigest()}"
 
 
+def _weakly(function: Callable[..., T]) -> Callable[[], Callable[..., T] | None]:
+    try:
+        return weakref.ref(function)
+    except TypeError:
+        return lambda: function
+
+
+class Functions:
+    """The functions a client has sent, as they are sent: looked at once, and forgotten with the function."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._known: WeakKeyDictionary[Callable[..., Any], Function[Any]] = WeakKeyDictionary()
+
+    def of(self, function: Callable[..., T]) -> Function[T]:
+        """The function as it is sent."""
+        if type(function) not in _KNOWN_BY_IDENTITY:
+            return Function(self._shelf, function)
+        known = self._known.get(function)
+        # Its name may have become that of another one.
+        if known is None or (known.goes_by_name and not is_importable(function)):
+            known = Function(self._shelf, function)
+            if known.is_lasting:
+                self._known[function] = known
+        return known
+
+
+# Others may be equal to each other, and yet be different.
+_KNOWN_BY_IDENTITY = frozenset((types.FunctionType, types.BuiltinFunctionType, type, Task))
+
+
 def blamed(
-    name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+    name: str, function: Callable[..., Any] | None, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
 ) -> Exception:
     """Says which argument of a call cannot be pickled."""
     for parameter, argument in _named(function, args, kwargs):
@@ -87,10 +176,12 @@ def blamed(
     return _cannot_travel(f"the function `{name}`", function, error)
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
+def _parameters(function: Callable[..., Any] | None) -> list[str]:
     """The names of those parameters that take an argument by its place; none if they are not known."""
     import inspect
 
+    if function is None:
+        return []
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -98,7 +189,7 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+def _named(function: Callable[..., Any] | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
     """The arguments with the names of their parameters, or numbers where these are not known."""
     plain = _parameters(function)
     names = plain + [f"number {number}" for number in range(len(plain) + 1, len(args) + 1)]

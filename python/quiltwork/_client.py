@@ -11,15 +11,15 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, cast, overload
 
 from quiltwork import _native
-from quiltwork._calls import Function
+from quiltwork._calls import Function, Functions
 from quiltwork._cluster import LocalCluster, Worker, WorkerName
-from quiltwork._functions import Shelf, is_generator_function
+from quiltwork._functions import Shelf
 from quiltwork._future import Future, interruptible, wait
 from quiltwork._link import Link
 from quiltwork._nested import futures_in, replaced
-from quiltwork._options import NONE_CHOSEN, chosen
+from quiltwork._options import chosen
 from quiltwork._pickled import dump, load
-from quiltwork._recipe import PickledCall, explain_one_of, retry
+from quiltwork._recipe import PlainCall, explain_one_of, recipe_of, retry
 from quiltwork._rust import PlainForms, RustFunction, RustTask, submit_rust
 from quiltwork._several import pick, pick_counted
 from quiltwork._together import submit_all
@@ -81,7 +81,7 @@ class Client(Link):
     def _begin(self, session: _native.Session, cluster: LocalCluster | None = None) -> None:
         self._open(session, cluster)
         self._owns_cluster = False
-        self._shelf = Shelf(session)
+        self._functions = Functions(Shelf(session))
         self._plain_forms = PlainForms()
         self._keyed: weakref.WeakValueDictionary[str, Future[Any]] = weakref.WeakValueDictionary()
         self._dask_default: Any = None
@@ -153,6 +153,10 @@ class Client(Link):
         yielded before is left out: it must yield the same again. A stream has no `timeout` and is not `pure`. With
         `outputs` there is no stream: its items are the results.
         """
+        # To look at each of them takes less than to hand them on.
+        is_plain = not (retries or priority or resources or pure) and key is None and memory is None
+        if is_plain and timeout is None and workers is None and outputs is None and prefetch is None:
+            return self._remote_plain(fn, args, kwargs)
         options = {
             "key": key,
             "retries": retries,
@@ -212,7 +216,7 @@ class Client(Link):
     ) -> list[Any]:
         """Runs `fn` once for each item (or each tuple of items, of several iterables). The options are those of
         `submit`; a `key` is numbered."""
-        options = {
+        options: dict[str, Any] = {
             "retries": retries,
             "priority": priority,
             "resources": resources,
@@ -223,10 +227,10 @@ class Client(Link):
             "prefetch": prefetch,
         }
         keys = (None if key is None else f"{key}-{number}" for number in count())
-        calls = zip(zip(*iterables), keys)
-        if is_generator_function(fn):
+        calls, function = zip(zip(*iterables), keys), self._function(fn)
+        if function.yields:
             return [self._stream(fn, {**options, "key": key}, args, kwargs) for args, key in calls]
-        function, native = self._function(fn), self._chosen(**options).native
+        native = chosen(self.workers, **options).native
         if key is None and not pure and isinstance(function, Function):
             return submit_all(self, function, iterables, kwargs, native)
         return [self._submit(function, args, kwargs, native, key, pure) for args, key in calls]
@@ -238,7 +242,7 @@ class Client(Link):
             error = UsageError(f"`{fn.name}` is in Rust, and only functions in Python can be run on all their workers")
             error.hint = "submit it for each worker of its program, with `workers=`"
             raise error
-        function, most = Function(self._shelf, fn), 2**31 - 1
+        function, most = self._functions.of(fn), 2**31 - 1
         futures = {}
         for worker in self.workers():
             if not worker.python:
@@ -327,11 +331,16 @@ class Client(Link):
         """Waits for results: of a future, or of all in a list, tuple, set or dict, in which they take the futures'
         places. Raises the first failure that is heard of; with `errors="skip"` failed ones are left out of lists.
         """
-        found: dict[Future[Any], Any] = dict.fromkeys(futures_in(futures))
-        waited = list(found)
+        if errors == "raise" and type(futures) is list and set(map(type, futures)) == {Future}:
+            # Most are like that, and long.
+            return self._results(futures, timeout)
+        waited = list(dict.fromkeys(futures_in(futures)))
         if errors == "skip":
             wait(waited, timeout)
             waited = [future for future in waited if future._handle.failure() is None]
+        return replaced(futures, dict(zip(waited, self._results(waited, timeout))))
+
+    def _results(self, waited: list[Future[Any]], timeout: float | None) -> list[Any]:
         handles = [future._handle for future in waited]
         try:
             payloads = interruptible(waited, lambda: self._session.gather(handles, timeout))
@@ -341,12 +350,11 @@ class Client(Link):
             error.__traceback__ = None
             raise
         if payloads is None:
-            raise TimeoutError(f"not all of {len(found)} tasks have ended within {timeout} s")
+            raise TimeoutError(f"not all of {len(waited)} tasks have ended within {timeout} s")
         for future in waited:
             # It will not have to be submitted again.
             future._recipe = None
-        results = dict(zip(waited, map(load, payloads)))
-        return replaced(futures, results)
+        return list(map(load, payloads))
 
     def put(self, value: T) -> Future[T]:
         """Brings a value into the cluster, so that many tasks can have it as an argument and it travels once."""
@@ -451,16 +459,16 @@ class Client(Link):
             self.close()
 
     def _function(self, fn: Callable[..., T]) -> Function[T] | RustFunction:
-        return RustFunction(fn.name) if isinstance(fn, RustTask) else Function(self._shelf, fn)
+        return RustFunction(fn.name) if isinstance(fn, RustTask) else self._functions.of(fn)
 
     def _submit(
         self,
         function: Function[T] | RustFunction,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        options: _native.Options | None,
-        key: str | None,
-        pure: bool,
+        options: _native.Options | None = None,
+        key: str | None = None,
+        pure: bool = False,
         outputs: int | None = None,
         name: str | None = None,
     ) -> Future[T]:
@@ -476,18 +484,13 @@ class Client(Link):
             if (known := self._keyed.get(key)) is not None:
                 return known
         inputs = [one._handle for one in given]
-        if function.handle is not None:
-            inputs.append(function.handle)
+        inputs += function.shelved
         handle = self._session.submit(function.name, pickled, buffers, inputs, options, name)
-        recipe = PickledCall(function, (pickled, buffers), given, options, args, kwargs)
+        recipe = recipe_of(function, (pickled, buffers), given, options, args, kwargs)
         future: Future[T] = Future(self, handle, name or key or function.short_name, recipe)
         if key is not None:
             self._keyed[key] = future
         return future
-
-    def _chosen(self, **options: Any) -> Chosen:
-        # To look at each of them takes its time.
-        return NONE_CHOSEN if options == chosen.__kwdefaults__ else chosen(self.workers, **options)
 
     def _start(
         self,
@@ -509,7 +512,7 @@ class Client(Link):
     ) -> tuple[Future[Any], ...]:
         """A future for each of the results of a task that makes several; those of a function that is `uncounted` are
         counted when they are taken apart."""
-        picking: Function[Any] = Function(self._shelf, pick if uncounted is None else pick_counted)
+        picking: Function[Any] = self._functions.of(pick if uncounted is None else pick_counted)
         more = () if uncounted is None else (outputs, uncounted)
         parts = []
         for number in range(outputs):
@@ -524,15 +527,29 @@ class Client(Link):
         self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Like `submit`, for arguments that may be named like options, and without streams."""
-        return self._start(self._function(fn), args, kwargs, self._chosen(**options))
+        return self._start(self._function(fn), args, kwargs, chosen(self.workers, **options))
 
     def _remote(
         self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """What `submit` returns, for arguments that may be named like options."""
-        if options.get("outputs") is None and is_generator_function(fn):
+        if not options:
+            return self._remote_plain(fn, args, kwargs)
+        if options.get("outputs") is None and self._function(fn).yields:
             return self._stream(fn, options, args, kwargs)
         return self._submit_task(fn, options, args, kwargs)
+
+    def _remote_plain(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same without options."""
+        function = self._function(fn)
+        if function.yields:
+            return self._stream(fn, {}, args, kwargs)
+        if isinstance(function, Function) and function.takes_plainly(args, kwargs):
+            # Nothing but its pickle has to be sent and remembered.
+            pickle = function.dump_plain_call(args)
+            handle = self._session.submit(function.name, pickle, (), function.shelved, None, None)
+            return Future(self, handle, function.short_name, PlainCall(function, pickle))
+        return self._submit(function, args, kwargs)
 
     def _stream(
         self, fn: Callable[..., Any], options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -106,7 +106,7 @@ def _submit(client: Client, graph: Any, wanted: set[Any], given: Mapping[str, An
     nodes = specification.convert_legacy_graph(dict(plain))
     annotations = graph.__dask_annotations__() if hasattr(graph, "__dask_annotations__") else {}
     ranks = ordering.order(nodes)
-    function: Function[Any] = Function(client._shelf, run_node)
+    function: Function[Any] = client._functions.of(run_node)
     futures: dict[Any, Future[Any]] = {}
     for key in sorted(nodes, key=ranks.__getitem__):
         node = nodes[key]

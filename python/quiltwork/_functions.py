@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 from quiltwork._pickled import dump, load
 
 if TYPE_CHECKING:
-    from quiltwork._native import Handle, Payload, Session
+    from quiltwork._native import Handle, Session
+    from quiltwork._pickled import Handed
 
 # How many functions that came by value a worker keeps.
 _KEPT = 256
@@ -124,7 +125,7 @@ def find(name: str) -> Callable[..., Any]:
     return function
 
 
-def take(reference: Reference, payload: Payload) -> Callable[..., Any]:
+def take(reference: Reference, payload: Handed) -> Callable[..., Any]:
     """In a worker: a function that came by value, unpickled when it first comes."""
     function = _unpickled.pop(reference.digest, None)
     if function is None:

@@ -16,7 +16,8 @@ from quiltwork._yielding import AsyncYielding, Yielding
 
 if TYPE_CHECKING:
     from quiltwork._looped import Looped
-    from quiltwork._native import Guard, Payload
+    from quiltwork._native import Guard
+    from quiltwork._pickled import Handed
 
 
 class Instance:
@@ -26,7 +27,7 @@ class Instance:
         self._thing = thing
         self._methods = frozenset(methods_of(type(thing)))
 
-    def call(self, method: str, payloads: Sequence[Payload]) -> Pickled | Raised:
+    def call(self, method: str, payloads: Sequence[Handed]) -> Pickled | Raised:
         """Calls a method. Never raises what that raises."""
         name = self.name_of(method)
         try:
@@ -39,13 +40,13 @@ class Instance:
             end_task()
         return made(name, result)
 
-    def enter(self, method: str, payloads: Sequence[Payload]) -> tuple[Any, int | None]:
+    def enter(self, method: str, payloads: Sequence[Handed]) -> tuple[Any, int | None]:
         """Calls a method, of which there are those that the actor's class shows, and says how many results that shall
         make, if it is several."""
         if method not in self._methods:
             raise no_such_method(type(self._thing).__qualname__, method, self._methods)
         call, *inputs = payloads
-        args, kwargs, outputs = load_call(call, inputs)
+        _, args, kwargs, outputs = load_call(call, inputs)
         return getattr(self._thing, method)(*args, **kwargs), outputs
 
     def name_of(self, method: str) -> str:

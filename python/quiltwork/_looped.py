@@ -17,8 +17,8 @@ from quiltwork._run import described, made
 from quiltwork._several import several
 
 if TYPE_CHECKING:
-    from quiltwork._native import Guard, Payload, Reply
-    from quiltwork._pickled import Pickled
+    from quiltwork._native import Guard, Reply
+    from quiltwork._pickled import Handed, Pickled
     from quiltwork._run import Raised
 
 
@@ -43,7 +43,7 @@ class Looped:
         loop = self._runner.get_loop()
         loop.add_reader(bell, loop.stop)
 
-    def turn(self, calls: list[tuple[str, Sequence[Payload], Reply]]) -> None:
+    def turn(self, calls: list[tuple[str, Sequence[Handed], Reply]]) -> None:
         """Begins these calls, and runs the loop until the bell rings."""
         loop = self._runner.get_loop()
         if calls:
@@ -70,7 +70,7 @@ class Looped:
     async def _let_go(self) -> None:
         self._instance.close()
 
-    def _begin(self, calls: list[tuple[str, Sequence[Payload], Reply]]) -> None:
+    def _begin(self, calls: list[tuple[str, Sequence[Handed], Reply]]) -> None:
         for method, payloads, reply in calls:
             context = copy_context()
             context.run(running.set, reply.task)
@@ -82,7 +82,7 @@ class Looped:
             call.add_done_callback(self._running.discard)
             reply.on_cancel(functools.partial(self._cancel, call))
 
-    def _enter(self, method: str, payloads: Sequence[Payload], reply: Reply) -> Coroutine[Any, Any, None] | None:
+    def _enter(self, method: str, payloads: Sequence[Handed], reply: Reply) -> Coroutine[Any, Any, None] | None:
         """Calls a method; what is left of the call, if that is a coroutine."""
         name = self._instance.name_of(method)
         try:

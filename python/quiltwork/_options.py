@@ -19,10 +19,6 @@ class Chosen(NamedTuple):
     outputs: int | None
 
 
-#: Those of most calls.
-NONE_CHOSEN = Chosen(None, None, False, None)
-
-
 def chosen(
     known_workers: Callable[[], list[Worker]],
     *,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     from quiltwork._actor import ActorHandle, Kind
@@ -22,14 +22,20 @@ _BESIDE = 4096
 # What stands in a pickle that names something of the script itself, which no other process can import.
 _MAIN = b"__main__"
 
-Pickled = tuple[bytes, list[memoryview]]
+Pickled = tuple[bytes, Sequence[memoryview]]
+
+# A value as the engine hands it over: a small pickle by itself.
+Handed: TypeAlias = "Payload | bytes"
+
+# What can hold neither a large buffer nor a future, and goes by value nowhere.
+PLAIN = frozenset((int, float, complex, bool, str, bytes, type(None)))
 
 
 class _Passing(threading.local):
     """What is passed between a thread's pickler and the futures it meets, or its unpickler and their values."""
 
     inputs: list[Input] | None = None
-    payloads: Sequence[Payload] | None = None
+    payloads: Sequence[Handed] | None = None
 
 
 _passing = _Passing()
@@ -37,6 +43,8 @@ _passing = _Passing()
 
 def dump(thing: object) -> Pickled:
     """Pickles an object; what is defined in the script itself, or has no name, goes along by value."""
+    if type(thing) in PLAIN:
+        return dump_plain(thing)
     buffers: list[memoryview] = []
 
     def beside(buffer: pickle.PickleBuffer) -> bool:
@@ -64,8 +72,15 @@ def _dump_by_value(thing: object, beside: Callable[[pickle.PickleBuffer], bool],
     return cloudpickle.dumps(thing, protocol=5, buffer_callback=beside), buffers
 
 
-def load(payload: Payload) -> Any:
+def dump_plain(thing: object) -> Pickled:
+    """Pickles what is made of plain things, without looking for what such things cannot hold."""
+    return pickle.dumps(thing, protocol=5), ()
+
+
+def load(payload: Handed) -> Any:
     """The object. Its large arrays are views of the payload: not copied, and read-only."""
+    if isinstance(payload, bytes):
+        return pickle.loads(payload)
     if not payload.pickled:
         from quiltwork import _plain
 
@@ -74,8 +89,10 @@ def load(payload: Payload) -> Any:
     return pickle.loads(pickled, buffers=buffers)
 
 
-def load_to_write(payload: Payload) -> Any:
+def load_to_write(payload: Handed) -> Any:
     """The object, with large arrays of its own that may be written to."""
+    if isinstance(payload, bytes):
+        return pickle.loads(payload)
     if not payload.pickled:
         import copy
 
@@ -94,34 +111,46 @@ def dump_call(call: object) -> tuple[Pickled, list[Input]]:
         _passing.inputs = outer
 
 
-def load_call(call: Payload, payloads: Sequence[Payload]) -> Any:
-    """What a task is called with; the futures in it have become their values."""
+def load_call(call: Handed, payloads: Sequence[Handed]) -> tuple[Any, tuple[Any, ...], dict[str, Any], int | None]:
+    """What is called, with its arguments, and how many results it makes if it makes several; the futures among the
+    arguments have become their values."""
+    if not payloads:
+        # Then there is no future in it.
+        called, args, kwargs, outputs, _ = load(call)
+        return called, args, kwargs, outputs
     outer, _passing.payloads = _passing.payloads, payloads
     try:
-        return load(call)
+        called, args, kwargs, outputs, places = load(call)
     finally:
         _passing.payloads = outer
+    if places:
+        args = list(args)
+        for place, payload in zip(places, payloads):
+            args[place] = load(payload)
+    return called, tuple(args), kwargs, outputs
 
 
 def pass_future(future: Future[Any]) -> tuple[Callable[[int], Any], tuple[int]]:
     """How a future is pickled: as an argument of a task, and nowhere else."""
-    hint = "a result or a captured variable cannot hold it; use its result()"
-    return value_of, (_pass(future, "a future", hint),)
+    inputs = _passing.inputs
+    if inputs is None:
+        raise _stays("a future", "a result or a captured variable cannot hold it; use its result()")
+    inputs.append(future)
+    return value_of, (len(inputs) - 1,)
 
 
 def pass_actor(actor: ActorHandle[Any]) -> tuple[Callable[[int, Kind], ActorHandle[Any]], tuple[int, Kind]]:
     """How the handle of an actor is pickled: as an argument of a task, and nowhere else."""
-    hint = "a result or a captured variable cannot hold it; give the actor a name, and use `get_actor` there"
-    return actor_of, (_pass(actor, "the handle of an actor", hint), actor._kind)
-
-
-def _pass(thing: Input, what: str, hint: str) -> int:
-    """The number under which the task gets it."""
     inputs = _passing.inputs
     if inputs is None:
-        raise TypeError(f"{what} can only travel as an argument of a task (or within one)\n  hint: {hint}")
-    inputs.append(thing)
-    return len(inputs) - 1
+        hint = "a result or a captured variable cannot hold it; give the actor a name, and use `get_actor` there"
+        raise _stays("the handle of an actor", hint)
+    inputs.append(actor)
+    return actor_of, (len(inputs) - 1, actor._kind)
+
+
+def _stays(what: str, hint: str) -> TypeError:
+    return TypeError(f"{what} can only travel as an argument of a task (or within one)\n  hint: {hint}")
 
 
 def value_of(number: int) -> Any:
@@ -133,10 +162,11 @@ def actor_of(number: int, kind: Kind) -> ActorHandle[Any]:
     """What the pickled handle of an actor becomes where the task runs."""
     from quiltwork._actor import received
 
-    return received(_passed(number), kind)
+    # Its name, which is no pickle.
+    return received(cast("Payload", _passed(number)), kind)
 
 
-def _passed(number: int) -> Payload:
+def _passed(number: int) -> Handed:
     payloads = _passing.payloads
     if payloads is None:
         raise RuntimeError("it was pickled as an argument of a task, and is read outside of one")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from quiltwork._future import Future
 from quiltwork._nested import futures_in
+from quiltwork._pickled import PLAIN
 from quiltwork._raised import explain
 from quiltwork.errors import UsageError
 
@@ -21,16 +22,14 @@ if TYPE_CHECKING:
 # Larger calls are not kept: a future is to cost little.
 KEPT = 16 * 1024
 
-_NOTHING: tuple[()] = ()
-
 
 class Recipe:
     """A call as it was sent, until it is known that it has ended well. It keeps no input alive."""
 
-    __slots__ = ("function", "inputs", "options", "places")
+    __slots__ = ("function",)
 
     function: Function[Any] | RustFunction
-    inputs: list[weakref.ref[Input]] | tuple[()]
+    inputs: Sequence[weakref.ref[Input]]
     options: _native.Options | None
     places: dict[str | None, int | str] | None
 
@@ -49,10 +48,33 @@ class Recipe:
         raise NotImplementedError
 
 
-class PickledCall(Recipe):
-    """A call of a function in Python."""
+class PlainCall(Recipe):
+    """A call of a function in Python with neither inputs nor options. There are many of these."""
 
-    __slots__ = ("buffers", "pickle")
+    __slots__ = ("pickle",)
+
+    function: Function[Any]
+    inputs = ()
+    options = None
+    places = None
+
+    def __init__(self, function: Function[Any], pickle: bytes) -> None:
+        self.function = function
+        self.pickle = pickle if len(pickle) <= KEPT else None
+
+    @property
+    def is_kept(self) -> bool:
+        return self.pickle is not None
+
+    def submit(self, session: _native.Session, inputs: list[_native.Handle], name: str | None) -> _native.Handle:
+        assert self.pickle is not None
+        return session.submit(self.function.name, self.pickle, (), self.function.shelved, None, name)
+
+
+class PickledCall(Recipe):
+    """Any other call of a function in Python."""
+
+    __slots__ = ("_called", "buffers", "inputs", "options", "pickle", "places")
 
     function: Function[Any]
 
@@ -60,7 +82,7 @@ class PickledCall(Recipe):
         self,
         function: Function[Any],
         pickled: Pickled,
-        inputs: list[Input],
+        inputs: Sequence[Input],
         options: _native.Options | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -70,10 +92,12 @@ class PickledCall(Recipe):
         self.function = function
         self.pickle = pickle if size <= KEPT else None
         # There are many of these: what is empty is shared.
-        self.buffers = buffers if buffers and size <= KEPT else _NOTHING
-        self.inputs = [weakref.ref(one) for one in inputs] if inputs else _NOTHING
+        self.buffers = buffers if buffers and size <= KEPT else ()
+        self.inputs = [weakref.ref(one) for one in inputs] if inputs else ()
         self.options = options
-        self.places = dict(places(args, kwargs)) if inputs else None
+        self.places = places(args, kwargs) if inputs else None
+        # It knows what its parameters are called.
+        self._called = function.function if inputs else None
 
     @property
     def is_kept(self) -> bool:
@@ -81,17 +105,35 @@ class PickledCall(Recipe):
 
     def submit(self, session: _native.Session, inputs: list[_native.Handle], name: str | None) -> _native.Handle:
         assert self.pickle is not None
-        if self.function.handle is not None:
-            inputs = [*inputs, self.function.handle]
+        inputs = [*inputs, *self.function.shelved]
         return session.submit(self.function.name, self.pickle, self.buffers, inputs, self.options, name)
 
 
-def places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str | None, int | str]]:
+def recipe_of(
+    function: Function[Any],
+    pickled: Pickled,
+    inputs: Sequence[Input],
+    options: _native.Options | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Recipe:
+    """What a call was submitted with."""
+    pickle, buffers = pickled
+    if options is None and not inputs and not buffers:
+        return PlainCall(function, pickle)
+    return PickledCall(function, pickled, inputs, options, args, kwargs)
+
+
+def places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str | None, int | str]:
     """The ids of the tasks that arguments come from, and where these stand."""
+    found: dict[str | None, int | str] = {}
     arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     for place, argument in arguments:
-        for future in futures_in(argument):
-            yield future._handle.id, place
+        if type(argument) is Future:
+            found[argument._handle.id] = place
+        elif type(argument) not in PLAIN:
+            found.update((future._handle.id, place) for future in futures_in(argument))
+    return found
 
 
 def retry(session: _native.Session, futures: Iterable[Future[Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from quiltwork import _functions, _plain
 from quiltwork._pickled import Pickled, dump, load, load_call
@@ -16,7 +16,8 @@ from quiltwork.errors import CannotTravel
 if TYPE_CHECKING:
     from quiltwork._instances import Instance
     from quiltwork._looped import Looped
-    from quiltwork._native import Guard, Payload
+    from quiltwork._native import Guard
+    from quiltwork._pickled import Handed
     from quiltwork._plain import Written
 
 # Function, arguments, and how many results it makes if it makes several.
@@ -37,7 +38,7 @@ _OURS = {
 }
 
 
-def execute(name: str, payloads: Sequence[Payload | list[Payload]], plain: bool) -> Pickled | Written | Raised:
+def execute(name: str, payloads: Sequence[Handed | list[Handed]], plain: bool) -> Pickled | Written | Raised:
     """Runs one task; with `plain` its result is for every language. Never raises what the task raises."""
     try:
         function, args, kwargs, outputs = called(name, payloads)
@@ -52,7 +53,7 @@ def execute(name: str, payloads: Sequence[Payload | list[Payload]], plain: bool)
 
 
 def construct(
-    name: str, payloads: Sequence[Payload | list[Payload]], guard: Guard
+    name: str, payloads: Sequence[Handed | list[Handed]], guard: Guard
 ) -> tuple[Instance | Looped, bool] | Raised:
     """Makes an actor, and says whether it lives in an event loop. Never raises what its constructor raises. What is the
     user's is called by `guard`."""
@@ -90,14 +91,14 @@ def _refused(name: str, result: object, problem: str, error: Exception) -> Raise
     return described(refusal)
 
 
-def called(name: str, payloads: Sequence[Payload | list[Payload]]) -> Call:
+def called(name: str, payloads: Sequence[Handed | list[Handed]]) -> Call:
     """What is called, with its arguments."""
     first = payloads[0] if payloads else None
-    if first is None or isinstance(first, list) or not first.pickled:
+    if not isinstance(first, bytes) and (first is None or isinstance(first, list) or not first.pickled):
         # A call from another language.
         given = [list(map(load, part)) if isinstance(part, list) else load(part) for part in payloads]
         return _imported(name), tuple(given), {}, None
-    inputs = cast("Sequence[Payload]", payloads[1:])
+    inputs: Sequence[Any] = payloads[1:]
     function, args, kwargs, outputs = load_call(first, inputs)
     if function is None:
         function = _imported(name)

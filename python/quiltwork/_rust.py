@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from quiltwork import _native, _plain
-from quiltwork._calls import Function
 from quiltwork._functions import short_name
 from quiltwork._future import Future
 from quiltwork._plain import Written
@@ -79,6 +78,7 @@ class RustFunction:
     def __init__(self, name: str) -> None:
         self.name = name
         self.short_name = short_name(name)
+        self.yields = False
 
     def prepare(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], plain: Callable[[Future[Any]], Future[Any]]
@@ -151,7 +151,7 @@ class RustFunction:
 class RustCall(Recipe):
     """A call of a function in Rust."""
 
-    __slots__ = ("passed",)
+    __slots__ = ("inputs", "options", "passed", "places")
 
     function: RustFunction
 
@@ -168,7 +168,7 @@ class RustCall(Recipe):
         self.passed = passed if size <= KEPT else None
         self.inputs = [weakref.ref(future) for future in inputs]
         self.options = options
-        self.places = dict(places(args, {}))
+        self.places = places(args, {})
         for place, argument in enumerate(passed):
             numbers = [argument] if isinstance(argument, int) else argument if isinstance(argument, list) else []
             self.places.update((inputs[number]._handle.id, place) for number in numbers)
@@ -201,7 +201,7 @@ class PlainForms:
             return future
         plain = self._made.get(future)
         if plain is None:
-            function, options = Function(client._shelf, _plain.same), _native.Options(plain=True)
+            function, options = client._functions.of(_plain.same), _native.Options(plain=True)
             plain = client._submit(function, (future,), {}, options, None, False, name=future.name)
             self._made[future] = plain
         return plain

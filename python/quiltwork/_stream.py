@@ -178,11 +178,9 @@ def begin(
     if prefetch < 0:
         hint = "with prefetch=0 each is made when it is asked for"
         raise _refusal(f"{prefetch} items cannot be made ahead", hint)
-    sent: Function[Any] = Function(client._shelf, function)
+    sent: Function[Any] = client._functions.of(function)
     (pickled, buffers), given = sent.dump_call(args, kwargs)
-    inputs = [one._handle for one in given]
-    if sent.handle is not None:
-        inputs.append(sent.handle)
+    inputs = [*(one._handle for one in given), *sent.shelved]
     handle = client._session.construct(
         sent.name,
         pickled,

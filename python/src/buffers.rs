@@ -1,12 +1,17 @@
 //! Memory that Python and the engine share without a copy, in both directions; what stands in it is not known here.
+use crate::layout::lone_pickle;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{Encoding, Opaque};
 use std::ffi::c_int;
 use std::ptr::NonNull;
+
+/// Up to this many bytes are copied between the engine and Python: that costs less than to share them.
+pub(crate) const COPIED: usize = 4096;
 
 /// Bytes of the engine as Python sees them: read-only, and alive as long as something looks at them.
 #[pyclass(frozen, module = "quiltwork._native")]
@@ -29,6 +34,25 @@ impl Payload {
     /// Bytes that mean something only to who put them there.
     pub(crate) fn part(bytes: Bytes) -> Self {
         Self { encoding: Encoding::Raw, bytes }
+    }
+}
+
+/// A value on its way to the package: a small pickle without buffers as `bytes`, which costs less than to share it, and
+/// anything else as a [`Payload`].
+pub(crate) struct Handed(pub(crate) Opaque);
+
+impl<'py> IntoPyObject<'py> for Handed {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let Self(value) = self;
+        let is_small = value.encoding == Encoding::Pickle && value.bytes.len() <= COPIED;
+        match lone_pickle(&value.bytes).filter(|_| is_small) {
+            Some(pickle) => Ok(PyBytes::new(py, pickle).into_any()),
+            None => Ok(Bound::new(py, Payload::new(value))?.into_any()),
+        }
     }
 }
 

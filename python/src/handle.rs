@@ -1,5 +1,5 @@
 //! A task as Python refers to it; what its value means is for the package to know.
-use crate::buffers::Payload;
+use crate::buffers::{Handed, Payload};
 use crate::errors::{id_of, raised};
 use crate::resident::Resident;
 use crate::waiting::{answered, deadline, wait};
@@ -49,9 +49,9 @@ impl Handle {
     }
 
     /// Waits for the value and brings it here; none when the time is over.
-    fn fetch(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Payload>> {
+    fn fetch(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Handed>> {
         let fetched = wait(py, self.inner()?.into_future(), deadline(timeout)?)?;
-        fetched.map(|value| value.map(Payload::new).map_err(|error| raised(py, &error))).transpose()
+        fetched.map(|value| value.map(Handed).map_err(|error| raised(py, &error))).transpose()
     }
 
     /// The value if it is here: one that travelled with the news of the task's end, or was fetched before.

@@ -1,13 +1,14 @@
 //! A worker's executor of Python functions: it hands payloads to the package's `_run` and takes back what that made; what
 //! is cancelled it has interrupted.
 use crate::actors::Threaded;
-use crate::buffers::{Payload, borrow};
+use crate::buffers::{COPIED, Handed, borrow};
 use crate::errors::raised;
 use crate::forms;
 use crate::interrupts::{Guard, Interrupts};
-use crate::layout::pieces;
+use crate::layout::{lone, pieces};
 use crate::looped::Looped;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use quiltwork::TaskContext;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{Arguments, AttemptId, Encoding, Executor, Given, Instance, Opaque, Product, TaskError};
@@ -158,8 +159,8 @@ pub(crate) fn ended(returned: PyResult<Bound<'_, PyAny>>) -> Result<Product, Tas
 /// What the package is given for one argument.
 #[derive(IntoPyObject)]
 pub(crate) enum Passed {
-    One(Payload),
-    Many(Vec<Payload>),
+    One(Handed),
+    Many(Vec<Handed>),
 }
 
 /// The arguments of a call, as they came.
@@ -168,10 +169,10 @@ pub(crate) fn payloads(arguments: &mut Arguments) -> Result<Vec<Passed>, TaskErr
 }
 
 fn passed(given: Given) -> Result<Passed, TaskError> {
-    let payload = |(encoding, bytes)| Payload::new(Opaque { encoding, bytes });
+    let handed = |(encoding, bytes)| Handed(Opaque { encoding, bytes });
     match given {
-        Given::One(value) => Ok(Passed::One(payload(value))),
-        Given::List(values) => Ok(Passed::Many(values.into_iter().map(payload).collect())),
+        Given::One(value) => Ok(Passed::One(handed(value))),
+        Given::List(values) => Ok(Passed::Many(values.into_iter().map(handed).collect())),
         Given::Reader(_) | Given::Readers(_) => {
             let reason = "it is to be read piece by piece, which functions in Python do not".to_owned();
             Err(TaskError::Argument { parameter: "input", number: 1, expected: "value", reason })
@@ -180,6 +181,11 @@ fn passed(given: Given) -> Result<Passed, TaskError> {
 }
 
 fn product(pickle: &Bound<'_, PyAny>, buffers: &[Bound<'_, PyAny>]) -> PyResult<Product> {
+    if let (Ok(pickle), []) = (pickle.cast::<PyBytes>(), buffers)
+        && pickle.as_bytes().len() <= COPIED
+    {
+        return Ok(Product::Pieces(Encoding::Pickle, vec![lone(pickle.as_bytes())]));
+    }
     let buffers: Vec<Bytes> = buffers.iter().map(borrow).collect::<PyResult<_>>()?;
     Ok(Product::Pieces(Encoding::Pickle, pieces(borrow(pickle)?, buffers)))
 }

@@ -43,6 +43,22 @@ pub(crate) fn open(payload: &Bytes) -> PyResult<(Bytes, Vec<Bytes>)> {
     try_open(payload).ok_or_else(|| PyValueError::new_err("the value is damaged, or of another version of quiltwork"))
 }
 
+/// The pickle of a payload that has no buffers.
+pub(crate) fn lone_pickle(payload: &[u8]) -> Option<&[u8]> {
+    payload
+        .split_first_chunk::<NUMBER>()
+        .filter(|(count, _)| u64::from_le_bytes(**count) == 0)
+        .map(|(_, pickle)| pickle)
+}
+
+/// A pickle without buffers as a payload.
+pub(crate) fn lone(pickle: &[u8]) -> Bytes {
+    let mut payload = Vec::with_capacity(NUMBER + pickle.len());
+    push_number(&mut payload, 0);
+    payload.extend_from_slice(pickle);
+    payload.into()
+}
+
 fn try_open(payload: &Bytes) -> Option<(Bytes, Vec<Bytes>)> {
     let (numbers, _) = payload.as_chunks::<NUMBER>();
     let number = |place: usize| usize::try_from(u64::from_le_bytes(*numbers.get(place)?)).ok();

@@ -72,6 +72,11 @@ mod _native {
     #[pymodule_export]
     use super::training::{train_by_tasks, train_here};
 
+    #[pymodule_init]
+    fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {
+        super::resident::count_forks(module)
+    }
+
     /// The version of the engine.
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "it is the name Python users expect")]

@@ -1,17 +1,40 @@
 //! Things that belong to the process that made them: a copy of them that a fork left behind is never touched.
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How many forks lie between this process and the first one that has loaded this module. To ask the system for the number
+/// of the process each time would cost more than most of what is done then.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Has forks counted from here on.
+///
+/// # Errors
+/// If the interpreter has no such thing.
+pub(crate) fn count_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let hooks = PyDict::new(module.py());
+    hooks.set_item("after_in_child", wrap_pyfunction!(on_forked, module)?)?;
+    module.py().import("os")?.getattr("register_at_fork")?.call((), Some(&hooks)).map(drop)
+}
+
+/// This process has just been forked from another one.
+#[pyfunction]
+fn on_forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Something whose threads and locks are only whole in one process.
 pub(crate) struct Resident<T> {
-    process: u32,
+    /// The number of forks before it was made.
+    forks: u32,
     /// Taken when it is dropped.
     thing: Option<T>,
 }
 
 impl<T> Resident<T> {
     pub(crate) fn new(thing: T) -> Self {
-        Self { process: std::process::id(), thing: Some(thing) }
+        Self { forks: FORKS.load(Ordering::Relaxed), thing: Some(thing) }
     }
 
     /// The thing itself.
@@ -29,7 +52,7 @@ impl<T> Resident<T> {
     }
 
     fn is_forked(&self) -> bool {
-        self.process != std::process::id()
+        self.forks != FORKS.load(Ordering::Relaxed)
     }
 }
 

@@ -1,10 +1,10 @@
 //! A client's link to its cluster, and the cluster itself if this process has started it.
-use crate::buffers::{Payload, borrow};
+use crate::buffers::{Handed, Payload, borrow};
 use crate::context::TaskContext;
 use crate::errors::raised;
 use crate::forms::{self, Plain};
 use crate::handle::Handle;
-use crate::layout::pieces;
+use crate::layout::{lone, pieces};
 use crate::lines::Lines;
 use crate::options::{ActorOptions, Amount, Options};
 use crate::resident::Resident;
@@ -12,6 +12,7 @@ use crate::waiting::{answered, wait};
 use crate::workers::{Row, rows};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use quiltwork::bindings::bytes::Bytes;
 use quiltwork::bindings::{
     self, Argument, Encoding, IntoArgument, Opaque, actor_named, actor_of, call, call_actor, construct, ended,
@@ -33,8 +34,15 @@ struct Open {
 
 /// The large parts of a pickle, each an object with the buffer protocol.
 type Buffers<'py> = Vec<Bound<'py, PyAny>>;
-/// A call: its pickled arguments, and the tasks whose values belong to them.
-type Dumped<'py> = (Bound<'py, PyAny>, Buffers<'py>, Vec<PyRef<'py, Handle>>);
+
+/// A call, one of many.
+#[derive(FromPyObject)]
+enum Dumped<'py> {
+    /// Its pickled arguments, to which nothing else belongs.
+    Plain(Bound<'py, PyBytes>),
+    /// Its pickled arguments, and the tasks whose values belong to them.
+    Whole(Bound<'py, PyAny>, Buffers<'py>, Vec<PyRef<'py, Handle>>),
+}
 
 #[pymethods]
 impl Session {
@@ -99,17 +107,26 @@ impl Session {
         self.begin(py, call, options.as_deref(), name)
     }
 
-    /// Submits calls of one function, which travel together; each is as for `submit`, but without a name.
+    /// Submits calls of one function, which travel together; each is as for `submit`, but without a name. The tasks whose
+    /// values belong to all of them are listed once.
     fn submit_all(
         &self,
         py: Python<'_>,
         function: &str,
         calls: Vec<Dumped<'_>>,
+        shared: Vec<PyRef<'_, Handle>>,
         options: Option<PyRef<'_, Options>>,
     ) -> PyResult<Vec<Handle>> {
         let client = self.client()?;
-        let call = |(pickle, buffers, inputs): &Dumped<'_>| {
-            let call = call(function, arguments(pickle, buffers, inputs)?);
+        let call = |dumped: &Dumped<'_>| {
+            let mut arguments = match dumped {
+                Dumped::Plain(pickle) => arguments(pickle, &[], &[])?,
+                Dumped::Whole(pickle, buffers, inputs) => arguments(pickle, buffers, inputs)?,
+            };
+            for input in &shared {
+                arguments.push(input.inner()?.into_argument());
+            }
+            let call = call(function, arguments);
             Ok(match &options {
                 Some(options) => options.of(call),
                 None => call,
@@ -197,13 +214,13 @@ impl Session {
         py: Python<'_>,
         handles: Vec<PyRef<'_, Handle>>,
         timeout: Option<f64>,
-    ) -> PyResult<Option<Vec<Payload>>> {
+    ) -> PyResult<Option<Vec<Handed>>> {
         let client = self.client()?;
         let deadline = crate::waiting::deadline(timeout)?;
         let handles = handles.iter().map(|handle| handle.inner().cloned()).collect::<PyResult<Vec<_>>>()?;
         let gathered = wait(py, client.gather(handles), deadline)?;
-        let payloads = |values: Vec<Opaque>| values.into_iter().map(Payload::new).collect();
-        gathered.map(|values| values.map(payloads).map_err(|error| raised(py, &error))).transpose()
+        let handed = |values: Vec<Opaque>| values.into_iter().map(Handed).collect();
+        gathered.map(|values| values.map(handed).map_err(|error| raised(py, &error))).transpose()
     }
 
     /// The workers by the master's word.
@@ -332,6 +349,9 @@ fn arguments(
 
 /// A pickle and its buffers as one value.
 fn joined(pickle: &Bound<'_, PyAny>, buffers: &[Bound<'_, PyAny>]) -> PyResult<Opaque> {
+    if let (Ok(pickle), []) = (pickle.cast::<PyBytes>(), buffers) {
+        return Ok(Opaque { encoding: Encoding::Pickle, bytes: lone(pickle.as_bytes()) });
+    }
     let pieces = apart(pickle, buffers)?;
     if !buffers.is_empty() {
         note_copy(pieces.iter().map(Bytes::len).sum());

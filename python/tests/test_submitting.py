@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import operator
 import os
 import threading
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +103,40 @@ def test_gather_keeps_the_shape(client: qw.Client) -> None:
     assert client.gather([a, failing, b], errors="skip") == [1, 2]
     with pytest.raises(ZeroDivisionError):
         client.gather([a, failing, b])
+
+
+def listed(*things: object) -> list[object]:
+    return list(things)
+
+
+def test_futures_stand_anywhere_among_plain_arguments(client: qw.Client) -> None:
+    a, b = client.map(add, [1, 2])
+    assert client.submit(listed, 7, a, None, b, "x", a).result() == [7, 1, None, 2, "x", 1]
+    assert client.gather(client.map(listed, [a, 8, b], range(3))) == [[1, 0], [8, 1], [2, 2]]
+    local = client.submit(lambda *things: things, a, 7, b)
+    assert local.result() == (1, 7, 2)
+
+
+def test_a_function_is_let_go_of_when_nobody_has_it(client: qw.Client) -> None:
+    def local(number: int) -> int:
+        return number + 1
+
+    assert client.gather([client.submit(local, 1), *client.map(local, [2, 3])]) == [2, 3, 4]
+    known = weakref.ref(local)
+    del local
+    gc.collect()
+    assert known() is None
+
+
+def test_a_function_that_has_lost_its_name_goes_by_value(client: qw.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(number: int) -> int:
+        return 100 * number
+
+    other.__module__, other.__qualname__ = "operator", "neg"
+    monkeypatch.setattr(operator, "neg", other)
+    assert client.submit(other, 1).result() == -1, "workers know another one by that name"
+    monkeypatch.undo()
+    assert client.submit(other, 1).result() == 100
 
 
 def test_values_can_be_put_and_scattered(client: qw.Client) -> None:

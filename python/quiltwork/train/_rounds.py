@@ -61,7 +61,7 @@ def run(
     only and nobody is absent: not on the number of workers, nor on who dies meanwhile.
     """
     structure = Structure(params)
-    step = Function(client._shelf, _step_of(fit, structure))
+    step = client._functions.of(_step_of(fit, structure))
     held = [partition if isinstance(partition, Future) else client.put(partition) for partition in partitions]
     options = _native.Options(retries=retries) if retries else None
 

@@ -2,9 +2,10 @@
 use super::tally::Tally;
 use crate::error::{Error, FailedTask, Result};
 use bytes::Bytes;
-use quiltwork_protocol::Holder;
 use quiltwork_protocol::master_to_client::End;
+use quiltwork_protocol::{Holder, Kept};
 use quiltwork_types::{Encoding, TaskId};
+use smallvec::SmallVec;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -20,15 +21,17 @@ pub(crate) struct Cell {
 /// What people call the task; most are called by their function.
 enum CellName {
     Function(&'static str),
-    Given(Box<str>),
+    /// In a box of its own: few have one.
+    Given(Box<Box<str>>),
 }
 
+/// There may be millions of these: what few of them have at a time is boxed.
 struct State {
     stage: Stage,
     /// Somebody wants the value itself, not only to know that the task has ended.
     wanted: bool,
-    progress: Option<(u64, u64)>,
-    waiting: Vec<Waiter>,
+    progress: Option<Box<(u64, u64)>>,
+    waiting: SmallVec<[Waiter; 1]>,
 }
 
 /// Who waits, and for what.
@@ -43,17 +46,22 @@ enum Stage {
     /// It has not ended, or its value turned out to be gone and is made again.
     Running,
     /// Its value is somewhere in the cluster.
-    Stored(Place),
-    /// Its value is on its way here; if it does not arrive, the newer place is tried.
-    Fetching {
-        newer: Option<Place>,
-        /// Bytes that are here, and bytes of the whole, as soon as that is known.
-        transferred: Option<(u64, u64)>,
-    },
+    Stored(Box<Place>),
+    /// Its value is on its way here.
+    Fetching(Box<Fetching>),
     /// Its value is here.
-    Here(Encoding, Bytes),
+    Here(Encoding, Kept),
     /// It has no value.
-    Failed(Error),
+    Failed(Box<Error>),
+}
+
+/// What is known of a value that is on its way.
+#[derive(Default)]
+struct Fetching {
+    /// Tried if it does not arrive.
+    newer: Option<Box<Place>>,
+    /// Bytes that are here, and bytes of the whole, as soon as that is known.
+    transferred: Option<(u64, u64)>,
 }
 
 /// A value as it travels.
@@ -78,8 +86,8 @@ pub(super) enum Next {
 
 impl Cell {
     pub(super) fn new(task: TaskId, function: &'static str, given: Option<Box<str>>, plain: bool) -> Self {
-        let name = given.map_or(CellName::Function(function), CellName::Given);
-        let state = State { stage: Stage::Running, wanted: false, progress: None, waiting: Vec::new() };
+        let name = given.map_or(CellName::Function(function), |given| CellName::Given(Box::new(given)));
+        let state = State { stage: Stage::Running, wanted: false, progress: None, waiting: SmallVec::new() };
         Self { task, name, plain, state: Mutex::new(state) }
     }
 
@@ -107,7 +115,7 @@ impl Cell {
     /// Why there will be no value, if that is known.
     pub(super) fn failure(&self) -> Option<Error> {
         match &self.state().stage {
-            Stage::Failed(error) => Some(error.clone()),
+            Stage::Failed(error) => Some((**error).clone()),
             _ => None,
         }
     }
@@ -115,14 +123,14 @@ impl Cell {
     /// The value, if it is here. It is not asked for.
     pub(crate) fn here(&self) -> Option<Encoded> {
         match &self.state().stage {
-            Stage::Here(encoding, bytes) => Some((*encoding, bytes.clone())),
+            Stage::Here(encoding, bytes) => Some((*encoding, bytes.to_bytes())),
             _ => None,
         }
     }
 
     /// How far the task last said it is.
     pub(crate) fn progress(&self) -> Option<(u64, u64)> {
-        self.state().progress
+        self.state().progress.as_deref().copied()
     }
 
     /// Waits for the end of the task.
@@ -142,7 +150,7 @@ impl Cell {
         match &state.stage {
             Stage::Here(..) => tally.on_here(),
             Stage::Failed(_) => tally.on_failed(),
-            Stage::Stored(_) | Stage::Running | Stage::Fetching { .. } => {
+            Stage::Stored(_) | Stage::Running | Stage::Fetching(_) => {
                 state.waiting.push(Waiter::Value(Arc::clone(tally)));
             }
         }
@@ -154,10 +162,10 @@ impl Cell {
         let mut state = self.state();
         state.wanted = true;
         let next = match &state.stage {
-            Stage::Here(encoding, bytes) => return (Poll::Ready(Ok((*encoding, bytes.clone()))), Next::Nothing),
-            Stage::Failed(error) => return (Poll::Ready(Err(error.clone())), Next::Nothing),
+            Stage::Here(encoding, bytes) => return (Poll::Ready(Ok((*encoding, bytes.to_bytes()))), Next::Nothing),
+            Stage::Failed(error) => return (Poll::Ready(Err((**error).clone())), Next::Nothing),
             Stage::Stored(_) => Next::Fetch,
-            Stage::Running | Stage::Fetching { .. } => Next::Nothing,
+            Stage::Running | Stage::Fetching(_) => Next::Nothing,
         };
         state.wait(waker);
         (Poll::Pending, next)
@@ -170,19 +178,17 @@ impl Cell {
             // A value never changes, and a failure is final.
             _ if matches!(state.stage, Stage::Here(..) | Stage::Failed(_)) => return Next::Nothing,
             // The payload is a slice of what was read from the link: keeping it would keep all of that.
-            (End::Inline(encoding), payload) => {
-                Stage::Here(encoding, payload.map(|bytes| Bytes::copy_from_slice(bytes)).unwrap_or_default())
-            }
+            (End::Inline(encoding), payload) => Stage::Here(encoding, Kept::copied(payload.map_or(&[], |bytes| bytes))),
             (End::Stored { holders, size, .. }, _) => {
-                let place = Place { holders, size };
-                if let Stage::Fetching { newer, .. } = &mut state.stage {
-                    *newer = Some(place);
+                let place = Box::new(Place { holders, size });
+                if let Stage::Fetching(fetching) = &mut state.stage {
+                    fetching.newer = Some(place);
                     return Next::Nothing;
                 }
                 Stage::Stored(place)
             }
             (End::Failed(failure), _) => {
-                Stage::Failed(Error::Task(Box::new(FailedTask::new(self.task, self.name(), failure))))
+                Stage::Failed(Box::new(Error::Task(Box::new(FailedTask::new(self.task, self.name(), failure)))))
             }
         };
         let next = if state.wanted && matches!(stage, Stage::Stored(_)) { Next::Fetch } else { Next::Nothing };
@@ -192,7 +198,7 @@ impl Cell {
 
     /// The task says how far it is.
     pub(super) fn on_progress(&self, done: u64, total: u64) {
-        self.state().progress = Some((done, total));
+        **self.state().progress.get_or_insert_default() = (done, total);
     }
 
     /// Begins a fetch; `None` if there is nothing to be fetched (any more).
@@ -201,23 +207,23 @@ impl Cell {
         if !matches!(state.stage, Stage::Stored(_)) {
             return None;
         }
-        match std::mem::replace(&mut state.stage, Stage::Fetching { newer: None, transferred: None }) {
-            Stage::Stored(place) => Some(place),
+        match std::mem::replace(&mut state.stage, Stage::Fetching(Box::default())) {
+            Stage::Stored(place) => Some(*place),
             _ => None,
         }
     }
 
     /// So many bytes of the value have arrived, of so many.
     pub(super) fn on_bytes(&self, arrived: u64, size: u64) {
-        if let Stage::Fetching { transferred, .. } = &mut self.state().stage {
-            *transferred = Some((arrived, size));
+        if let Stage::Fetching(fetching) = &mut self.state().stage {
+            fetching.transferred = Some((arrived, size));
         }
     }
 
     /// Bytes of the value that have arrived, and how many there are; none if it is not on its way.
     pub(crate) fn transferred(&self) -> Option<(u64, u64)> {
-        match self.state().stage {
-            Stage::Fetching { transferred, .. } => transferred,
+        match &self.state().stage {
+            Stage::Fetching(fetching) => fetching.transferred,
             _ => None,
         }
     }
@@ -225,16 +231,16 @@ impl Cell {
     /// The value has arrived.
     pub(super) fn on_fetched(&self, encoding: Encoding, bytes: Bytes) {
         let mut state = self.state();
-        if matches!(state.stage, Stage::Fetching { .. }) {
-            state.become_stage(Stage::Here(encoding, bytes));
+        if matches!(state.stage, Stage::Fetching(_)) {
+            state.become_stage(Stage::Here(encoding, Kept::new(bytes)));
         }
     }
 
     /// The value was not where it should have been. The master was told and will say more, unless it already has.
     pub(super) fn on_missing(&self) -> Next {
         let mut state = self.state();
-        let Stage::Fetching { newer, .. } = &mut state.stage else { return Next::Nothing };
-        let (stage, next) = match newer.take() {
+        let Stage::Fetching(fetching) = &mut state.stage else { return Next::Nothing };
+        let (stage, next) = match fetching.newer.take() {
             Some(place) => (Stage::Stored(place), Next::Fetch),
             None => (Stage::Running, Next::Nothing),
         };
@@ -246,7 +252,7 @@ impl Cell {
     pub(super) fn fail(&self, error: Error) {
         let mut state = self.state();
         if !matches!(state.stage, Stage::Here(..) | Stage::Failed(_)) {
-            state.become_stage(Stage::Failed(error));
+            state.become_stage(Stage::Failed(Box::new(error)));
         }
     }
 
@@ -352,6 +358,11 @@ mod tests {
         assert_eq!(cell.on_ended(End::Failed(failure), None), Next::Nothing);
         cell.on_fetched(ENCODING, Bytes::new());
         assert!(matches!(value(&cell), Poll::Ready(Err(Error::Task(_)))));
+    }
+
+    #[test]
+    fn a_cell_stays_small() {
+        assert!(size_of::<Cell>() <= 128, "{} bytes", size_of::<Cell>());
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl Io {
     async fn run_errands(&self) {
         loop {
             let List { cancels, releases, uploads, fetches, alarms, finish, .. } = self.shared.errands.take().await;
-            // A cancel must not come after the release: the task would not be this client's any more.
+            // Cancels first, for the same reason as in `Errands::take_releases`.
             let cancels = (!cancels.is_empty()).then_some(ClientToMaster::Cancel { tasks: cancels });
             let releases = (!releases.is_empty()).then_some(ClientToMaster::Release { tasks: releases });
             for message in [cancels, releases].into_iter().flatten() {
@@ -218,6 +218,7 @@ impl Io {
                     return std::future::pending().await;
                 }
             }
+            self.shared.errands.on_cancels_said();
             for upload in uploads {
                 self.begin_upload(upload);
             }

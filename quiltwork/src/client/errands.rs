@@ -7,12 +7,16 @@ use bytes::Bytes;
 use quiltwork_types::TaskId;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 /// Callers wait before they make another upload while more than this many bytes are on their way.
 const UPLOADS_LIMIT: usize = 256 << 20;
+
+/// How long a release may wait for something else that is said to the master. To wake two threads for each would cost
+/// more than the task it is about.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// The list.
 #[derive(Default)]
@@ -30,6 +34,10 @@ pub(super) struct List {
     pub(super) uploads: Vec<Upload>,
     pub(super) fetches: Vec<Arc<Cell>>,
     pub(super) alarms: Vec<Clock>,
+    /// The thread was told that there are releases, and has not looked since.
+    lingering: bool,
+    /// Cancels were taken, and the master may not have been told of them yet.
+    cancelling: bool,
     /// Nobody holds the session any more: say good-bye when the rest is done.
     pub(super) finish: bool,
     /// Bytes of uploads that have not ended, and of values in the area that were not adopted; stays when the rest is taken.
@@ -79,7 +87,29 @@ impl Errands {
     }
 
     pub(super) fn release(&self, tasks: impl IntoIterator<Item = TaskId>) {
-        self.add(|list| list.releases.extend(tasks));
+        let mut list = self.list();
+        if list.lost {
+            return;
+        }
+        list.releases.extend(tasks);
+        let was_told = std::mem::replace(&mut list.lingering, true);
+        drop(list);
+        if !was_told {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Takes the releases, to be said at once. None while a cancel is not said yet: it must not come after the release,
+    /// for the task would not be this client's any more.
+    pub(super) fn take_releases(&self) -> Vec<TaskId> {
+        let mut list = self.list();
+        let is_free = list.cancels.is_empty() && !list.cancelling;
+        if is_free { std::mem::take(&mut list.releases) } else { Vec::new() }
+    }
+
+    /// The master was told of the cancels that were taken.
+    pub(super) fn on_cancels_said(&self) {
+        self.list().cancelling = false;
     }
 
     pub(super) fn fetch(&self, cell: Arc<Cell>) {
@@ -126,13 +156,19 @@ impl Errands {
         self.add(|list| list.finish = true);
     }
 
-    /// Waits for errands and takes them all.
+    /// Waits for errands and takes them all. Releases alone are left for a moment to whoever says something else.
     pub(super) async fn take(&self) -> List {
         loop {
             self.bell.notified().await;
+            if self.list().may_linger() {
+                // Cut short by an errand of another kind.
+                let _ = timeout(LINGER, self.bell.notified()).await;
+            }
             let mut list = self.list();
             let List { finish, uploading, lost, .. } = *list;
-            let taken = std::mem::replace(&mut *list, List { finish, uploading, lost, ..List::default() });
+            let cancelling = !list.cancels.is_empty();
+            let left = List { cancelling, finish, uploading, lost, ..List::default() };
+            let taken = std::mem::replace(&mut *list, left);
             if !taken.is_empty() {
                 return taken;
             }
@@ -160,5 +196,52 @@ impl List {
         let Self { cancels, releases, uploads, fetches, alarms, finish, .. } = self;
         let nothing = cancels.is_empty() && releases.is_empty() && uploads.is_empty();
         nothing && fetches.is_empty() && alarms.is_empty() && !finish
+    }
+
+    /// Whether nothing but releases has come, which somebody else may have said meanwhile.
+    fn may_linger(&self) -> bool {
+        let Self { cancels, uploads, fetches, alarms, finish, lingering, .. } = self;
+        let nothing = cancels.is_empty() && uploads.is_empty() && fetches.is_empty() && alarms.is_empty();
+        nothing && *lingering && !finish
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quiltwork_types::JobId;
+
+    const fn task(index: u32) -> TaskId {
+        TaskId { job: JobId(1), index }
+    }
+
+    #[test]
+    fn releases_can_be_said_by_whoever_says_something_and_are_not_said_twice() {
+        let errands = Errands::default();
+        errands.release([task(1), task(2)]);
+        assert_eq!(errands.take_releases(), [task(1), task(2)]);
+        assert_eq!(errands.take_releases(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_release_waits_for_the_cancel_before_it_to_be_said() {
+        let errands = Errands::default();
+        errands.cancel(task(1));
+        errands.release([task(1)]);
+        assert_eq!(errands.take_releases(), []);
+        let taken = errands.take().await;
+        assert_eq!((taken.cancels, taken.releases), (vec![task(1)], vec![task(1)]));
+        errands.release([task(2)]);
+        assert_eq!(errands.take_releases(), [], "the cancel is on its way");
+        errands.on_cancels_said();
+        assert_eq!(errands.take_releases(), [task(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn releases_nobody_takes_along_are_taken_by_the_thread_in_the_end() {
+        let errands = Errands::default();
+        errands.release([task(1)]);
+        errands.release([task(2)]);
+        assert_eq!(errands.take().await.releases, [task(1), task(2)]);
     }
 }

@@ -238,8 +238,17 @@ impl Shared {
         Ok(receiver)
     }
 
-    /// Says something from a caller's thread; waits while the master does not keep up.
+    /// Says something from a caller's thread, and before it what is to be forgotten: the master wakes once for both. Waits
+    /// while the master does not keep up.
     pub(super) fn say(&self, parcel: &Parcel<ClientToMaster>) -> Result<()> {
+        let releases = self.errands.take_releases();
+        if !releases.is_empty() {
+            self.push(&Parcel::bare(ClientToMaster::Release { tasks: releases }))?;
+        }
+        self.push(parcel)
+    }
+
+    fn push(&self, parcel: &Parcel<ClientToMaster>) -> Result<()> {
         self.sender.push_blocking(parcel).map_err(|error| match error {
             PushError::Bad(error) => Error::Encode(Problem::new(format!("the submission cannot travel: {error}"))),
             PushError::Full | PushError::Closed => self.loss(),

@@ -130,7 +130,7 @@ impl<F: Fn(WorkerId) -> Option<Way>> Builder<'_, F> {
         }
         self.inline_room -= 1;
         self.inline_bytes -= bytes.len();
-        self.out.push(share(bytes));
+        self.out.push(bytes.to_bytes());
         true
     }
 }
@@ -173,6 +173,7 @@ fn supplied(supply: &Supply) -> ValueId {
 mod tests {
     use super::*;
     use crate::payloads::StoredValue;
+    use quiltwork_protocol::Kept;
     use quiltwork_types::{Encoding, FunctionId, JobId};
 
     const JOB: JobId = JobId(1);
@@ -238,9 +239,9 @@ mod tests {
     #[test]
     fn each_argument_names_where_its_value_is() {
         let payloads = with_values(vec![
-            StoredValue::Here(Encoding::Raw, Bytes::from_static(b"small")),
+            StoredValue::Here(Encoding::Raw, Kept::copied(b"small")),
             StoredValue::AtWorkers(Encoding::Raw),
-            StoredValue::Here(Encoding::Raw, Bytes::from(vec![7; INLINE_LIMIT + 1])),
+            StoredValue::Here(Encoding::Raw, Kept::copied(&[7; INLINE_LIMIT + 1])),
         ]);
         let record = record(vec![
             StoredArgument::Value(value(1)),
@@ -277,7 +278,7 @@ mod tests {
     #[test]
     fn more_small_inputs_than_a_frame_holds_are_fetched_from_the_master() {
         let count = u32::try_from(DISPATCH_PAYLOADS).unwrap() + 5;
-        let held = || StoredValue::Here(Encoding::Raw, Bytes::from_static(b"x"));
+        let held = || StoredValue::Here(Encoding::Raw, Kept::copied(b"x"));
         let payloads = with_values((0..count).map(|_| held()).collect());
         let record = record(vec![
             StoredArgument::Literal(Encoding::Raw, Bytes::from_static(b"literal")),

@@ -4,7 +4,7 @@ use crate::assignment::holders;
 use crate::functions::Functions;
 use crate::master::{Client, Master, Seat};
 use crate::outbox::Materialize;
-use crate::payloads::{Payloads, share};
+use crate::payloads::Payloads;
 use bytes::Bytes;
 use quiltwork_protocol::INLINE_LIMIT;
 use quiltwork_protocol::client_to_master::Question;
@@ -69,7 +69,7 @@ impl<'a> Teller<'a> {
         let value = source.value;
         if let Some((encoding, bytes)) = self.payloads.held(value) {
             if bytes.len() <= INLINE_LIMIT {
-                return Some((End::Inline(encoding), Some(share(bytes))));
+                return Some((End::Inline(encoding), Some(bytes.to_bytes())));
             }
         } else if source.workers.is_empty() {
             return None;

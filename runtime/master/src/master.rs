@@ -9,7 +9,7 @@ use crate::departed::Departed;
 use crate::functions::{Functions, Told, Translation};
 use crate::orders::Orders;
 use crate::outbox::Outbox;
-use crate::payloads::{Payloads, StoredValue, detach};
+use crate::payloads::{Payloads, StoredValue};
 use crate::reports::{Finished, Report};
 use crate::worker_link::{Obey, WorkerLink};
 use actix::dev::SendError;
@@ -279,7 +279,7 @@ impl Master {
     fn publish(&mut self, value: ValueId) {
         let made = self.made.take().expect("published while its completion is handled");
         let bytes = made.bytes.expect("only a value that came along is published");
-        self.payloads.set_value(value.task, StoredValue::Here(made.encoding, detach(bytes)));
+        self.payloads.publish(value.task, made.encoding, bytes);
     }
 
     fn end(&mut self, task: TaskId, mut outcome: Outcome) {

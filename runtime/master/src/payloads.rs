@@ -1,6 +1,7 @@
 //! What the master keeps of tasks beside the scheduler's states: argument bytes, small results, uploads; it decides
 //! nothing and knows no links.
 use bytes::Bytes;
+use quiltwork_protocol::Kept;
 use quiltwork_types::{DenseMap, Encoding, FunctionId, JobId, TaskId, ValueId};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,13 +74,13 @@ pub(crate) enum StoredValue {
     /// Workers hold it, or are to adopt it.
     AtWorkers(Encoding),
     /// The master holds it.
-    Here(Encoding, Bytes),
+    Here(Encoding, Kept),
 }
 
 impl StoredValue {
     /// The value of a task that made an actor or stands for one: the actor's name.
     pub(crate) fn actor(maker: TaskId) -> Self {
-        Self::Here(Encoding::Actor, Bytes::copy_from_slice(&maker.to_bytes()))
+        Self::Here(Encoding::Actor, Kept::copied(&maker.to_bytes()))
     }
 }
 
@@ -215,6 +216,18 @@ impl Payloads {
         self.counted -= freed;
     }
 
+    /// The master has the value of a task that has run, which for that reason never runs again: what it was called with is
+    /// not kept any longer.
+    pub(crate) fn publish(&mut self, task: TaskId, encoding: Encoding, bytes: Bytes) {
+        let Some(records) = self.jobs.get_mut(&task.job) else { return };
+        let Some(record) = records.tasks.get_mut(task.index) else { return };
+        let freed = record.counted_bytes();
+        record.arguments = Box::default();
+        record.value = StoredValue::Here(encoding, kept(bytes));
+        records.counted -= freed;
+        self.counted -= freed;
+    }
+
     /// Drops the master's bytes of a value; how to read it stays known, should a worker have it too.
     pub(crate) fn free(&mut self, value: ValueId) {
         if let Some(StoredValue::Here(encoding, _)) = self.record(value.task).map(|record| &record.value) {
@@ -233,7 +246,7 @@ impl Payloads {
     }
 
     /// The bytes of a value the master holds.
-    pub(crate) fn held(&self, value: ValueId) -> Option<(Encoding, &Bytes)> {
+    pub(crate) fn held(&self, value: ValueId) -> Option<(Encoding, &Kept)> {
         match &self.record(value.task)?.value {
             StoredValue::Here(encoding, bytes) if value.output == 0 => Some((*encoding, bytes)),
             _ => None,
@@ -247,6 +260,11 @@ impl Payloads {
             _ => None,
         }
     }
+}
+
+/// The bytes of a value, to be kept: of their own, as [`detach`] makes them.
+fn kept(bytes: Bytes) -> Kept {
+    if bytes.len() <= COPY_LIMIT { Kept::copied(&bytes) } else { Kept::new(bytes) }
 }
 
 /// Bytes of their own if they are a small part of a large read buffer.
@@ -287,7 +305,7 @@ mod tests {
         payloads.insert(task(0), with_literal(b"1234")).unwrap();
         assert_eq!(payloads.insert(task(1), TaskRecord::announced(Encoding::Raw, 7)), Err(6));
         payloads.insert(task(1), TaskRecord::announced(Encoding::Raw, 6)).unwrap();
-        payloads.set_value(task(1), StoredValue::Here(Encoding::Raw, Bytes::from_static(b"123456")));
+        payloads.set_value(task(1), StoredValue::Here(Encoding::Raw, Kept::copied(b"123456")));
         assert_eq!(payloads.insert(task(2), with_literal(b"1")), Err(0));
 
         payloads.free(ValueId::of(task(1)));
@@ -312,16 +330,18 @@ mod tests {
     }
 
     #[test]
-    fn a_small_result_counts_against_no_limit() {
+    fn a_small_result_takes_the_place_of_what_it_was_made_of_and_counts_against_no_limit() {
         let mut payloads = Payloads::new(4);
         payloads.open_job(JOB);
         payloads.insert(task(0), with_literal(b"1234")).unwrap();
-        payloads.set_value(task(0), StoredValue::Here(Encoding::Raw, Bytes::from_static(b"a result")));
-        assert_eq!(payloads.held(ValueId::of(task(0))).unwrap().1.as_ref(), b"a result");
-        payloads.free(ValueId::of(task(0)));
-        assert_eq!(payloads.held(ValueId::of(task(0))), None);
-        payloads.forget(task(0));
+        payloads.publish(task(0), Encoding::Raw, Bytes::from_static(b"a result"));
+        assert_eq!(payloads.held(ValueId::of(task(0))).unwrap().1.to_bytes(), "a result");
+        assert!(payloads.record(task(0)).unwrap().arguments.is_empty());
         payloads.insert(task(1), with_literal(b"4321")).unwrap();
+        payloads.free(ValueId::of(task(0)));
+        assert!(payloads.held(ValueId::of(task(0))).is_none());
+        payloads.forget(task(0));
+        assert_eq!(payloads.insert(task(2), with_literal(b"1")), Err(0));
     }
 
     #[test]

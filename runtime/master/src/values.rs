@@ -4,6 +4,7 @@ use crate::payloads::StoredValue;
 use crate::submission::refusal;
 use actix::prelude::*;
 use bytes::Bytes;
+use quiltwork_protocol::Kept;
 use quiltwork_scheduler::Event;
 use quiltwork_types::{Encoding, TaskId, ValueId};
 
@@ -16,7 +17,7 @@ impl Handler<FetchValue> for Master {
     type Result = Option<(Encoding, Bytes)>;
 
     fn handle(&mut self, FetchValue(value): FetchValue, _ctx: &mut Self::Context) -> Self::Result {
-        self.payloads.held(value).map(|(encoding, bytes)| (encoding, bytes.clone()))
+        self.payloads.held(value).map(|(encoding, bytes)| (encoding, bytes.to_bytes()))
     }
 }
 
@@ -79,7 +80,7 @@ impl Handler<KeepUpload> for Master {
         if *announced != size {
             return false;
         }
-        self.payloads.set_value(task, StoredValue::Here(*encoding, bytes));
+        self.payloads.set_value(task, StoredValue::Here(*encoding, Kept::new(bytes)));
         self.apply(Event::ValueUploaded { task, size });
         self.finish(ctx);
         true

@@ -3,6 +3,7 @@
 pub mod client_to_master;
 pub mod codec;
 mod handshake;
+mod kept;
 pub mod master_to_client;
 pub mod master_to_worker;
 mod parcel;
@@ -16,6 +17,7 @@ pub use handshake::{
     ALPN, BUILD, Hello, HelloReply, MAGIC, Purpose, RefusalKind, Repertoire, VERSION_MAX, VERSION_MIN, VersionRange,
     Welcome, You,
 };
+pub use kept::Kept;
 pub use master_to_client::MasterToClient;
 pub use master_to_worker::MasterToWorker;
 pub use parcel::{

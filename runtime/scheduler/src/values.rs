@@ -222,10 +222,10 @@ impl Scheduler {
 
     /// The task will never run again: its inputs may go for its sake.
     pub(crate) fn drop_lineage(&mut self, key: Key, needed_them: bool) {
+        self.tasks[key].lineage_dropped = true;
         if self.tasks[key].inputs.is_empty() {
             return;
         }
-        self.tasks[key].lineage_dropped = true;
         for edge in self.tasks.disconnect(key) {
             self.tasks[edge.task].needing -= u32::from(needed_them);
             self.doubt(edge.task);

@@ -39,6 +39,16 @@ fn only_what_is_needed_is_recomputed_as_deep_as_needed() {
 }
 
 #[test]
+fn a_value_the_master_holds_is_never_made_again_and_stays_as_long_as_something_may_be_made_from_it() {
+    let mut stage = Stage::new(&[1, 1]);
+    stage.submit([kept(0, &[]), kept(1, &[0])]);
+    stage.finishes_inline(0, 0, 1);
+    stage.finishes(0, 1, 1);
+    assert_eq!(stage.drops(&[0]), [], "task 1 may need it once more");
+    assert_eq!(dispatched(&stage.loses(0)), [(1, 1, 2)]);
+}
+
+#[test]
 fn a_value_held_elsewhere_only_loses_a_holder() {
     let mut stage = Stage::new(&[1, 1]);
     stage.submit([kept(0, &[])]);
