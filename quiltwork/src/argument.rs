@@ -25,6 +25,11 @@ use std::sync::Arc;
 pub trait Portable: Sized + Send + 'static {
     #[doc(hidden)]
     fn to_encoded(&self) -> Result<Encoded, CodecError>;
+    /// In pieces that belong one behind the other.
+    #[doc(hidden)]
+    fn to_pieces(&self) -> Result<(Encoding, Vec<Bytes>), CodecError> {
+        self.to_encoded().map(|(encoding, bytes)| (encoding, vec![bytes]))
+    }
     /// As an argument of a task.
     #[doc(hidden)]
     fn to_argument(&self) -> Argument {
@@ -66,7 +71,12 @@ pub(crate) type Encoded = (Encoding, Bytes);
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {
     fn to_encoded(&self) -> Result<Encoded, CodecError> {
-        Ok((codec::encoding_of::<T>(), codec::encode_value(self)?.into()))
+        let (encoding, mut pieces) = codec::encode_in_pieces(self)?;
+        Ok((encoding, if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() }))
+    }
+
+    fn to_pieces(&self) -> Result<(Encoding, Vec<Bytes>), CodecError> {
+        codec::encode_in_pieces(self)
     }
 
     fn to_plain(&self) -> Result<Encoded, CodecError> {

@@ -23,8 +23,7 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Decode`] if the bytes are not one whole encoding of a `T`.
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    codec::decode_value(codec::encoding_of::<T>(), bytes)
-        .map_err(|error| Error::Decode(Problem::new(error.to_string())))
+    codec::decode_whole(bytes).map_err(|error| Error::Decode(Problem::new(error.to_string())))
 }
 
 /// Appends a value to bytes, to be read back by [`take_value`]: many values one after the other need no more than their

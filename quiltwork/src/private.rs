@@ -13,7 +13,7 @@ pub use crate::data::{Givens, PipelineEntry};
 pub use inventory;
 use quiltwork_worker::Argument as Encoded;
 pub use quiltwork_worker::{
-    ActorEntry, Arguments, Call, Instance, Output, TaskEntry, TaskError, block_on, copied_bytes, sent_bytes,
+    ActorEntry, Arguments, Call, Instance, Product, TaskEntry, TaskError, block_on, copied_bytes, sent_bytes,
 };
 
 /// The call of a task by its path.
@@ -51,17 +51,21 @@ pub fn next_argument<T: Portable>(arguments: &mut Arguments, parameter: &'static
 ///
 /// # Errors
 /// If it cannot be encoded.
-pub fn finish<T: Portable>(arguments: &Arguments, output: T) -> Result<Output, TaskError> {
-    let encoded = if arguments.wants_plain() { output.to_plain() } else { output.to_encoded() };
-    let (encoding, bytes) = encoded.map_err(|error| TaskError::Unencodable(error.to_string()))?;
-    Ok(Output { encoding, bytes })
+pub fn finish<T: Portable>(arguments: &Arguments, output: T) -> Result<Product, TaskError> {
+    let pieces = if arguments.wants_plain() {
+        output.to_plain().map(|(encoding, bytes)| (encoding, vec![bytes]))
+    } else {
+        output.to_pieces()
+    };
+    let (encoding, pieces) = pieces.map_err(|error| TaskError::Unencodable(error.to_string()))?;
+    Ok(Product::joined(encoding, pieces))
 }
 
 /// What workers run for the tasks of every pipeline.
 ///
 /// # Errors
 /// If the pipeline is another one here, or a step fails.
-pub fn make_piece(arguments: &mut Arguments) -> Result<Output, TaskError> {
+pub fn make_piece(arguments: &mut Arguments) -> Result<Product, TaskError> {
     let (recipe, place) = (next_argument(arguments, "recipe")?, next_argument(arguments, "place")?);
     let pieces = next_argument(arguments, "pieces")?;
     arguments.end()?;

@@ -40,6 +40,32 @@ fn single_precision_is_summed_in_double_precision_and_rounded_once() {
     assert_eq!(merged.slice::<f32>("single").expect("it is f32"), [4_194_304.5]);
 }
 
+#[test]
+fn a_large_average_is_that_of_its_parts_bit_for_bit() {
+    const LENGTH: usize = 600_001;
+    const PARTS: u16 = 7;
+    let replies_of = |range: std::ops::Range<usize>| -> Vec<Reply> {
+        let numbers = |p: u16| (p..=60_000 + p).cycle().skip(range.start).take(range.len());
+        let both = |p| {
+            model(numbers(p).map(|n| f32::from(n) / 7.0).collect(), numbers(p).map(|n| f64::from(n) / 7.0).collect())
+        };
+        (0..PARTS).map(|p| update(u32::from(p), u64::from(p) + 1, both(p))).collect()
+    };
+    let merged = |range: std::ops::Range<usize>| {
+        let zero = model(vec![0.0; range.len()], vec![0.0; range.len()]);
+        merge(&zero, &replies_of(range)).expect("updates of one layout")
+    };
+    let whole = merged(0..LENGTH);
+    for start in (0..LENGTH).step_by(100_000) {
+        let part = start..LENGTH.min(start + 100_000);
+        let alone = merged(part.clone());
+        assert!(
+            whole.slice::<f32>("single").expect("f32")[part.clone()] == *alone.slice::<f32>("single").expect("f32")
+        );
+        assert!(whole.slice::<f64>("double").expect("f64")[part] == *alone.slice::<f64>("double").expect("f64"));
+    }
+}
+
 proptest! {
     /// Contract 7: bit for bit the same model in whatever order the replies arrive, whoever failed beside them.
     #[test]

@@ -30,9 +30,26 @@ proptest! {
         prop_assert_eq!(fs::read_dir(directory.path())?.count(), 1, "nothing but the file is left");
 
         let bytes = codec::encode_value(&parameters)?;
-        let back: Parameters = codec::decode_value(codec::encoding_of::<Parameters>(), &bytes)?;
+        let back: Parameters = codec::decode_whole(&bytes)?;
         prop_assert_eq!(back.digest(), parameters.digest());
     }
+}
+
+#[test]
+fn large_parameters_travel_without_a_copy_but_into_the_area() {
+    let numbers: Vec<f32> = (0..50_000_u16).map(f32::from).collect();
+    let mut parameters = Parameters::new();
+    parameters.insert("small", Tensor::new([2], vec![1.0_f64, 2.0]).expect("two elements"));
+    parameters.insert("large", Tensor::new([numbers.len()], numbers).expect("all of them"));
+    let (encoding, pieces) = codec::encode_in_pieces(&parameters).expect("it can be encoded");
+    let place = parameters.slice::<f32>("large").expect("it is f32").as_ptr();
+    assert!(pieces.iter().any(|piece| piece.as_ptr().cast() == place), "the elements stay where they are");
+    let bytes = pieces.concat();
+    let range = bytes.as_ptr_range();
+    let read: Parameters = codec::decode_value(encoding, &bytes.into()).expect("it is whole");
+    assert_eq!(read.digest(), parameters.digest());
+    let place = read.slice::<f32>("large").expect("it is f32").as_ptr();
+    assert!(range.contains(&place.cast()), "they are read in place");
 }
 
 #[test]
@@ -41,8 +58,7 @@ fn a_tensor_from_the_wire_must_fit_its_shape() {
     let mut bytes = codec::encode_value(&tensor).expect("it can be encoded");
     assert_eq!(bytes[2], 3, "the length of the only dimension");
     bytes[2] = 4;
-    let error =
-        codec::decode_value::<Tensor>(codec::encoding_of::<Tensor>(), &bytes).expect_err("24 bytes are no 4 numbers");
+    let error = codec::decode_whole::<Tensor>(&bytes).expect_err("24 bytes are no 4 numbers");
     assert!(error.to_string().contains("a tensor of shape [4] cannot be made of 3 elements"), "{error}");
 }
 

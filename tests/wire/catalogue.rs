@@ -34,7 +34,7 @@ macro_rules! list {
 }
 
 list! {
-    ClientToMaster { DefineFunction, Submit, Put, Refer, UploadFailed, Cancel, Release, ReportMissing, Ask }
+    ClientToMaster { DefineFunction, Submit, Put, Refer, UploadFailed, Cancel, Release, ReportMissing, Ask, Give }
     MasterToClient { Ended, WorkersLost, Progress, Answer }
     MasterToWorker {
         DefineFunction, Dispatch, Recall, Cancel, Superseded, Free, Inherit, Adopt, ClearAway, WorkersLost, Shutdown,

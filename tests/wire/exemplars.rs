@@ -126,6 +126,10 @@ pub(crate) fn client_to_master() -> Vec<Parcel<ClientToMaster>> {
         ClientToMaster::Release { tasks: vec![task(300)] }.into(),
         ClientToMaster::ReportMissing { value: value(9), holder: WorkerId(5) }.into(),
         ClientToMaster::Ask { question: 8, about: Question::Workers }.into(),
+        Parcel::new(
+            ClientToMaster::Give { task: task(13), encoding: Encoding::Raw },
+            vec![Bytes::from_static(b"small")],
+        ),
     ]
 }
 

@@ -86,9 +86,12 @@ fn a_forged_length_is_refused_without_allocating_it() {
         let list = [&[5][..], &varint(len)].concat();
         assert!(codec::decode_head::<MasterToWorker>(&list).is_err(), "a list of {len} values");
         let encoding = codec::encoding_of::<String>();
-        assert!(codec::decode_value::<String>(encoding, &varint(len)).is_err(), "a string of {len} bytes");
+        assert!(codec::decode_value::<String>(encoding, &varint(len).into()).is_err(), "a string of {len} bytes");
         let encoding = codec::encoding_of::<Vec<[u64; 4]>>();
-        assert!(codec::decode_value::<Vec<[u64; 4]>>(encoding, &varint(len)).is_err(), "a list of {len} elements");
+        assert!(
+            codec::decode_value::<Vec<[u64; 4]>>(encoding, &varint(len).into()).is_err(),
+            "a list of {len} elements"
+        );
     }
 }
 

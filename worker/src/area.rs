@@ -12,6 +12,7 @@
 //! A file may move from memory to disk, never back: whoever looks in memory first and then on disk finds it.
 mod folder;
 mod format;
+mod kept;
 mod mapping;
 mod own_mapping;
 mod part;
@@ -21,19 +22,21 @@ mod uploads;
 
 pub(crate) use own_mapping::OwnMapping;
 pub(crate) use part::{Draft, Part, Sealed};
-pub(crate) use spares::{SMALLEST_SPARE, Spare};
+pub(crate) use spares::{SMALLEST_SPARE, Spare, discard};
 pub use uploads::Upload;
 
 use crate::copies::note_copy;
 use bytes::Bytes;
 use folder::{Folder, remove, remove_all_of, unless_missing};
 use format::{HEADER, open_value};
+use kept::{Kept, ReadMapping};
 use memmap2::Advice;
 use quiltwork_types::{Encoding, NodeId, TypeHash, ValueId, WorkerId};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The name of the link to the folder on disk.
 const DISK: &str = "disk";
@@ -45,6 +48,10 @@ const SPARES: &str = "spare";
 pub struct Area {
     memory: Folder,
     disk: Option<Folder>,
+    /// Through which this process has read values.
+    read: Arc<Kept<ReadMapping>>,
+    /// Through which this process has written them.
+    written: Arc<Kept<OwnMapping>>,
 }
 
 /// Where a value is.
@@ -76,7 +83,7 @@ impl Area {
             symlink(disk, folder.join(DISK))?;
             Folder::create(disk)
         });
-        Ok(Self { memory, disk: disk.transpose()? })
+        Ok(Self::of(memory, disk.transpose()?))
     }
 
     /// An area that exists.
@@ -86,7 +93,11 @@ impl Area {
     pub fn open(folder: &Path) -> io::Result<Self> {
         let memory = Folder::open(folder)?;
         let disk = unless_missing(fs::read_link(folder.join(DISK)))?;
-        Ok(Self { memory, disk: disk.map(|disk| Folder::open(&disk)).transpose()? })
+        Ok(Self::of(memory, disk.map(|disk| Folder::open(&disk)).transpose()?))
+    }
+
+    fn of(memory: Folder, disk: Option<Folder>) -> Self {
+        Self { memory, disk, read: Arc::default(), written: Arc::default() }
     }
 
     /// What names the node to the master: workers that share an area are on one node.
@@ -128,7 +139,7 @@ impl Area {
                 Place::Disk => folder.open_file(value, holder)?,
             };
             if let Some(file) = file {
-                let (encoding, bytes) = open_value(read(file, place)?)?;
+                let (encoding, bytes) = open_value(self.read(file, place)?)?;
                 return Ok(Some(Found { place, encoding, bytes }));
             }
         }
@@ -204,6 +215,12 @@ impl Area {
     /// Removes what `holder` holds of `value`. If that is in memory, it is not on disk: whoever moves it there meanwhile
     /// sees that it is gone.
     pub(crate) fn remove(&self, value: ValueId, holder: WorkerId) {
+        if self.memory.metadata(value, holder).is_some_and(|metadata| metadata.len() >= kept::SMALLEST) {
+            if let Some(unnamed) = self.take_name(value, holder) {
+                discard(&unnamed);
+            }
+            return;
+        }
         self.folders().any(|(_, folder)| remove(&folder.file(value, holder)));
     }
 
@@ -211,6 +228,24 @@ impl Area {
     pub(crate) fn remove_all_of(&self, holder: WorkerId) {
         self.folders().for_each(|(_, folder)| remove_all_of(folder.path(), holder));
         remove_all_of(&self.folder().join(SPARES), holder);
+    }
+
+    /// The bytes of a file, mapped if the system has a mapping to give.
+    fn read(&self, file: File, place: Place) -> io::Result<Bytes> {
+        let mapped = match place {
+            Place::Memory => kept::read(&self.read, file),
+            Place::Disk => mapping::map(&file).map_err(|_| file).map(|map| {
+                // It only asks for haste: what is not there yet is waited for where it is read.
+                let _ = map.advise(Advice::WillNeed);
+                Bytes::from_owner(map)
+            }),
+        };
+        mapped.or_else(|mut file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            note_copy(bytes.len());
+            Ok(bytes.into())
+        })
     }
 
     /// What stood under this name in the other folder is not that any more.
@@ -231,21 +266,6 @@ impl Area {
     fn folders(&self) -> impl Iterator<Item = (Place, &Folder)> {
         [Place::Memory, Place::Disk].into_iter().filter_map(|place| Some((place, self.at(place)?)))
     }
-}
-
-/// The bytes of a file, mapped if the system has a mapping to give.
-fn read(mut file: File, place: Place) -> io::Result<Bytes> {
-    let Ok(map) = mapping::map(&file) else {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        note_copy(bytes.len());
-        return Ok(bytes.into());
-    };
-    if place == Place::Disk {
-        // It only asks for haste: what is not there yet is waited for where it is read.
-        let _ = map.advise(Advice::WillNeed);
-    }
-    Ok(Bytes::from_owner(map))
 }
 
 #[cfg(test)]

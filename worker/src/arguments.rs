@@ -4,7 +4,6 @@ use crate::reader::{Absences, ValueReader};
 use bytes::Bytes;
 use quiltwork_protocol::codec::{self, CodecError};
 use quiltwork_types::{Encoding, TaskId};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -118,33 +117,25 @@ pub struct Output {
     pub bytes: Bytes,
 }
 
-impl Output {
-    /// Encodes a result.
-    ///
-    /// # Errors
-    /// If its `Serialize` fails.
-    pub fn of<T: Serialize>(value: &T) -> Result<Self, TaskError> {
-        let bytes = codec::encode_value(value).map_err(|error| TaskError::Unencodable(error.to_string()))?;
-        Ok(Self { encoding: codec::encoding_of::<T>(), bytes: bytes.into() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Serialize;
 
     fn arguments(arguments: Vec<Argument>) -> Arguments {
         Arguments::new(arguments.into_iter().map(|argument| (None, argument)).collect(), false, Arc::default())
     }
 
+    fn encoded<T: Serialize>(value: &T) -> (Encoding, Bytes) {
+        (codec::encoding_of::<T>(), codec::encode_value(value).expect("plain data").into())
+    }
+
     fn one<T: Serialize>(value: &T) -> Argument {
-        let Output { encoding, bytes } = Output::of(value).expect("plain data");
-        Argument::One((encoding, bytes))
+        Argument::One(encoded(value))
     }
 
     fn list<T: Serialize>(values: &[T]) -> Argument {
-        let items = values.iter().map(|value| Output::of(value).expect("plain data"));
-        Argument::List(items.map(|Output { encoding, bytes }| (encoding, bytes)).collect())
+        Argument::List(values.iter().map(encoded).collect())
     }
 
     #[test]

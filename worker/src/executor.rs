@@ -8,8 +8,10 @@ use crate::registry::Registry;
 use crate::store::{Origin, Stored, ValueStore};
 use bytes::Bytes;
 use quiltwork_protocol::INLINE_LIMIT;
+use quiltwork_protocol::codec;
 use quiltwork_protocol::worker_to_master::{AttemptOutcome, Made};
 use quiltwork_types::{AttemptId, Encoding, ValueId, WorkerId};
+use serde::Serialize;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +53,25 @@ pub enum Product {
 }
 
 impl Product {
+    /// Encodes a result.
+    ///
+    /// # Errors
+    /// If its `Serialize` fails.
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, TaskError> {
+        let (encoding, pieces) =
+            codec::encode_in_pieces(value).map_err(|error| TaskError::Unencodable(error.to_string()))?;
+        Ok(Self::joined(encoding, pieces))
+    }
+
+    /// One or more pieces that belong one behind the other.
+    #[must_use]
+    pub fn joined(encoding: Encoding, mut pieces: Vec<Bytes>) -> Self {
+        if pieces.len() == 1 {
+            return Self::Whole(Output { encoding, bytes: pieces.remove(0) });
+        }
+        Self::Pieces(encoding, pieces)
+    }
+
     fn size(&self) -> usize {
         match self {
             Self::Whole(output) => output.bytes.len(),
@@ -72,7 +93,7 @@ pub(crate) struct Registered(pub(crate) &'static Registry);
 
 impl Executor for Registered {
     fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError> {
-        (self.0.find(function)?.run)(arguments).map(Product::Whole)
+        (self.0.find(function)?.run)(arguments)
     }
 
     fn construct(&self, function: &str, arguments: &mut Arguments) -> Result<Box<dyn Instance>, TaskError> {
@@ -90,7 +111,7 @@ impl Executor for Bilingual {
     fn execute(&self, function: &str, arguments: &mut Arguments) -> Result<Product, TaskError> {
         // Every name of a function in Rust has them, and no other.
         if function.contains("::") {
-            return (self.own.find(function)?.run)(arguments).map(Product::Whole);
+            return (self.own.find(function)?.run)(arguments);
         }
         self.other.execute(function, arguments)
     }

@@ -1,5 +1,6 @@
 //! The tasks and actors this program was built with: collected when it was linked, looked up by name; it runs none.
-use crate::arguments::{Arguments, Output};
+use crate::arguments::Arguments;
+use crate::executor::Product;
 use crate::failure::TaskError;
 use crate::instance::Instance;
 use quiltwork_types::{TypeHash, similar_names};
@@ -14,7 +15,7 @@ pub struct TaskEntry {
     /// Its parameters and result as written, so that another build can be told from this one.
     pub signature: &'static str,
     /// Reads its arguments, calls it and encodes what it returns.
-    pub run: fn(&mut Arguments) -> Result<Output, TaskError>,
+    pub run: fn(&mut Arguments) -> Result<Product, TaskError>,
 }
 
 /// A kind of actor other processes can ask for by name. Submit it with [`inventory::submit!`].
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     const fn task(name: &'static str, signature: &'static str) -> TaskEntry {
-        TaskEntry { name, signature, run: |_| Output::of(&()) }
+        TaskEntry { name, signature, run: |_| Product::of(&()) }
     }
 
     static TASKS: [TaskEntry; 4] = [

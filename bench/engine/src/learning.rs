@@ -5,7 +5,7 @@ use crate::request::{Figures, Request};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use quiltwork::prelude::*;
-use quiltwork::train::{self, ClusterTeam, Metrics, Outcome, Parameters, Tensor, Trainer, Update};
+use quiltwork::train::{self, ClusterTeam, Element, Metrics, Outcome, Parameters, Tensor, Trainer, Update};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -21,43 +21,40 @@ const INPUTS: usize = 65;
 
 /// Rows of inputs, one after the other, and the label of each.
 #[derive(Clone, Serialize, Deserialize)]
-struct Rows<T> {
-    inputs: Vec<T>,
+struct Rows {
+    inputs: Tensor,
     labels: Vec<u8>,
 }
 
 #[quiltwork::task]
-fn hold_digits(rows: Rows<f64>) -> Rows<f64> {
+fn hold(rows: Rows) -> Rows {
     rows
 }
 
 #[quiltwork::task]
-fn hold_rows(rows: Rows<f32>) -> Rows<f32> {
-    rows
-}
-
-#[quiltwork::task]
-fn logistic_step(model: Parameters, rows: Rows<f64>) -> train::Result<Update> {
+fn logistic_step(model: Parameters, rows: Rows) -> train::Result<Update> {
     let mut model = model;
     let weights = model.slice_mut::<f64>("weights")?;
-    let mut gradient = vec![0.0; weights.len()];
-    for (inputs, &label) in rows.inputs.chunks_exact(INPUTS).zip(&rows.labels) {
+    let (weights, _) = weights.as_chunks_mut::<CLASSES>();
+    let mut gradient = [[0.0; CLASSES]; INPUTS];
+    for (inputs, &label) in numbers::<f64>(&rows.inputs).chunks_exact(INPUTS).zip(&rows.labels) {
         let mut miss = [0.0; CLASSES];
-        for (&input, weights) in inputs.iter().zip(weights.chunks_exact(CLASSES)) {
+        for (&input, weights) in inputs.iter().zip(&*weights) {
             miss.iter_mut().zip(weights).for_each(|(score, weight)| *score += input * weight);
         }
         likelihood(&mut miss);
         miss[usize::from(label)] -= 1.0;
-        for (&input, gradient) in inputs.iter().zip(gradient.chunks_exact_mut(CLASSES)) {
+        for (&input, gradient) in inputs.iter().zip(&mut gradient) {
             gradient.iter_mut().zip(&miss).for_each(|(sum, miss)| *sum += input * miss);
         }
     }
     let rate = RATE / rows.labels.len() as f64;
-    weights.iter_mut().zip(&gradient).for_each(|(weight, slope)| *weight -= rate * slope);
+    let slopes = gradient.as_flattened();
+    weights.as_flattened_mut().iter_mut().zip(slopes).for_each(|(weight, slope)| *weight -= rate * slope);
     Ok(Update::new(model, rows.labels.len() as u64, Metrics::new()))
 }
 
-fn likelihood(scores: &mut [f64]) {
+fn likelihood(scores: &mut [f64; CLASSES]) {
     let most = scores.iter().copied().fold(f64::MIN, f64::max);
     scores.iter_mut().for_each(|score| *score = (*score - most).exp());
     let total: f64 = scores.iter().sum();
@@ -65,16 +62,17 @@ fn likelihood(scores: &mut [f64]) {
 }
 
 #[quiltwork::task]
-fn network_step(model: Parameters, rows: Rows<f32>) -> train::Result<Update> {
+fn network_step(model: Parameters, rows: Rows) -> train::Result<Update> {
     Ok(Update::new(descend(model, &rows)?, rows.labels.len() as u64, Metrics::new()))
 }
 
 /// Forward and backward through the network, once, with all rows.
-fn descend(mut model: Parameters, rows: &Rows<f32>) -> train::Result<Parameters> {
+fn descend(mut model: Parameters, rows: &Rows) -> train::Result<Parameters> {
     let count = rows.labels.len();
-    let width = rows.inputs.len() / count;
+    let inputs = numbers::<f32>(&rows.inputs);
+    let width = inputs.len() / count;
     let shaped = "the layers have these shapes";
-    let inputs = ArrayView2::from_shape((count, width), &rows.inputs).expect(shaped);
+    let inputs = ArrayView2::from_shape((count, width), inputs).expect(shaped);
     let into = Array2::from_shape_vec((width, width), model.slice::<f32>("into")?.to_vec()).expect(shaped);
     let out = Array2::from_shape_vec((width, CLASSES), model.slice::<f32>("out")?.to_vec()).expect(shaped);
     let (into_bias, out_bias) = (
@@ -112,8 +110,8 @@ fn descend(mut model: Parameters, rows: &Rows<f32>) -> train::Result<Parameters>
 /// Milliseconds of a round of logistic regression on the handwritten digits.
 pub(crate) async fn digits(client: &Client, request: &Request) -> Result<Figures> {
     let rounds = u32::try_from(request.size("rounds")?)?;
-    let partitions = client.gather(digit_rows()?.into_iter().map(|rows| client.submit(hold_digits(rows)))).await?;
-    let handles = client.map(partitions, hold_digits);
+    let partitions = client.gather(digit_rows()?.into_iter().map(|rows| client.submit(hold(rows)))).await?;
+    let handles = client.map(partitions, hold);
     let model =
         Parameters::from_iter([("weights".to_owned(), Tensor::new([INPUTS, CLASSES], vec![0.0; INPUTS * CLASSES])?)]);
     let outcome =
@@ -123,25 +121,25 @@ pub(crate) async fn digits(client: &Client, request: &Request) -> Result<Figures
     Ok([("round", millis)].into())
 }
 
-fn digit_rows() -> Result<Vec<Rows<f64>>> {
-    let mut partitions = vec![Rows { inputs: Vec::new(), labels: Vec::new() }; PARTITIONS];
+fn digit_rows() -> Result<Vec<Rows>> {
+    let mut partitions = vec![(Vec::new(), Vec::new()); PARTITIONS];
     for (number, line) in DIGITS.lines().skip(1).enumerate() {
         let (pixels, label) = line.rsplit_once(',').context("a row without a digit")?;
-        let rows = &mut partitions[number % PARTITIONS];
+        let (inputs, labels) = &mut partitions[number % PARTITIONS];
         for pixel in pixels.split(',') {
-            rows.inputs.push(pixel.parse::<f64>()? / 16.0);
+            inputs.push(pixel.parse::<f64>()? / 16.0);
         }
-        rows.inputs.push(1.0);
-        rows.labels.push(label.parse()?);
+        inputs.push(1.0);
+        labels.push(label.parse()?);
     }
-    Ok(partitions)
+    partitions.into_iter().map(|(inputs, labels)| Ok(Rows { inputs: rows_of(INPUTS, inputs)?, labels })).collect()
 }
 
 /// Milliseconds of a round of a network, and what its computing alone takes with as many threads.
 pub(crate) async fn network(client: &Client, request: &Request) -> Result<Figures> {
     let (rounds, width) = (u32::try_from(request.size("rounds")?)?, request.size("width")?);
-    let partitions: Vec<_> = (0..PARTITIONS).map(|seed| random_rows(seed, width)).collect();
-    let handles = client.map(partitions.clone(), hold_rows);
+    let partitions = (0..PARTITIONS).map(|seed| random_rows(seed, width)).collect::<Result<Vec<_>>>()?;
+    let handles = client.map(partitions.clone(), hold);
     let model = network_model(width)?;
     let outcome = timed(model.clone(), rounds, || {
         ClusterTeam::new(client, handles.clone(), |_, model, rows| network_step(model, rows))
@@ -151,10 +149,10 @@ pub(crate) async fn network(client: &Client, request: &Request) -> Result<Figure
 }
 
 /// Milliseconds of a round if nothing is sent and nothing averaged.
-fn computing(model: &Parameters, partitions: &[Rows<f32>], rounds: u32) -> Result<f64> {
+fn computing(model: &Parameters, partitions: &[Rows], rounds: u32) -> Result<f64> {
     let compute = |rounds: u32| -> train::Result<()> {
         std::thread::scope(|scope| {
-            let share = |share: &[Rows<f32>]| -> train::Result<()> {
+            let share = |share: &[Rows]| -> train::Result<()> {
                 for rows in share.iter().cycle().take(share.len() * rounds as usize) {
                     descend(model.clone(), rows)?;
                 }
@@ -191,10 +189,18 @@ fn network_model(width: usize) -> Result<Parameters> {
     Ok(tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect())
 }
 
-fn random_rows(seed: usize, width: usize) -> Rows<f32> {
+fn random_rows(seed: usize, width: usize) -> Result<Rows> {
     let mut noise = Noise(seed as u64 + 2);
-    let inputs = (0..ROWS * width).map(|_| 2.0 * noise.next()).collect();
-    Rows { inputs, labels: (0..ROWS).map(|row| (row % CLASSES).to_le_bytes()[0]).collect() }
+    let inputs = rows_of(width, (0..ROWS * width).map(|_| 2.0 * noise.next()).collect())?;
+    Ok(Rows { inputs, labels: (0..ROWS).map(|row| (row % CLASSES).to_le_bytes()[0]).collect() })
+}
+
+fn rows_of<T: Element>(width: usize, numbers: Vec<T>) -> Result<Tensor> {
+    Ok(Tensor::new([numbers.len() / width, width], numbers)?)
+}
+
+fn numbers<T: Element>(inputs: &Tensor) -> &[T] {
+    inputs.as_slice().expect("inputs are of the type their model is for")
 }
 
 /// Numbers that look random, between -1 and 1 (a linear congruential generator, Knuth's MMIX).

@@ -1,7 +1,7 @@
 //! An actor in its worker: the user's object, and how its methods are run: in turn, side by side on threads, or as futures
 //! of one event loop.
 use super::ActorType;
-use quiltwork_worker::{Arguments, Call, Calls, Instance, Output, Product, TaskError};
+use quiltwork_worker::{Arguments, Call, Calls, Instance, Product, TaskError};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -19,7 +19,7 @@ pub struct Method<T> {
 
 /// What the work of an async method is.
 type Work<'a> = Pin<Box<dyn Future<Output = Made> + 'a>>;
-type Made = Result<Output, TaskError>;
+type Made = Result<Product, TaskError>;
 
 /// The forms of methods.
 pub enum Run<T> {
@@ -54,7 +54,7 @@ impl<T> Run<T> {
 
 /// Does the work of a `&self` method and lets go of the object before the call is answered.
 pub fn job<T: Send + Sync + 'static>(object: Arc<T>, call: Call, run: fn(&T, &mut Arguments) -> Made) -> Job {
-    Box::new(move || call.run(move |arguments| run(&object, arguments).map(Product::Whole)))
+    Box::new(move || call.run(move |arguments| run(&object, arguments)))
 }
 
 /// The user's object in its worker.
@@ -85,12 +85,12 @@ impl<T: ActorType> Resident<T> {
             match Self::find(call.method()) {
                 Some(Run::Async(run)) => {
                     let (object, run) = (Arc::clone(&self.object), *run);
-                    spawn_local(call.drive(move |arguments| whole(run(object, arguments))));
+                    spawn_local(call.drive(move |arguments| run(object, arguments)));
                 }
                 Some(Run::AsyncExclusive(run)) => {
                     poll_fn(|context| calls.poll_until_running(1, context)).await;
                     let (object, run) = (self.alone(), *run);
-                    call.drive(move |arguments| whole(run(object, arguments))).await;
+                    call.drive(move |arguments| run(object, arguments)).await;
                 }
                 Some(Run::Exclusive(_)) => {
                     poll_fn(|context| calls.poll_until_running(1, context)).await;
@@ -104,19 +104,15 @@ impl<T: ActorType> Resident<T> {
     }
 }
 
-async fn whole(made: Work<'_>) -> Result<Product, TaskError> {
-    made.await.map(Product::Whole)
-}
-
 impl<T: ActorType> Instance for Resident<T> {
     /// Runs a call here and now.
     fn call(&mut self, call: Call) {
         match Self::find(call.method()) {
             Some(Run::Exclusive(run)) => {
                 let object = self.alone();
-                call.run(|arguments| run(object, arguments).map(Product::Whole));
+                call.run(|arguments| run(object, arguments));
             }
-            Some(Run::Inline(run)) => call.run(|arguments| run(&self.object, arguments).map(Product::Whole)),
+            Some(Run::Inline(run)) => call.run(|arguments| run(&self.object, arguments)),
             Some(Run::Shared(run)) => run(Arc::clone(&self.object), call)(),
             Some(Run::Async(_) | Run::AsyncExclusive(_)) => {
                 unreachable!("a type with async methods serves in its loop")

@@ -10,7 +10,7 @@ use quiltwork_protocol::INLINE_LIMIT;
 use quiltwork_protocol::client_to_master::Question;
 use quiltwork_protocol::master_to_client::Answer;
 use quiltwork_types::{FailureKind, NodeId, TaskFailure, TaskId, WorkerId, WorkerInfo};
-use quiltwork_worker::{Arguments, Output, TaskEntry, TaskError};
+use quiltwork_worker::{Arguments, Product, TaskEntry, TaskError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often copies are tried that were not kept, or whose worker was lost meanwhile.
@@ -23,9 +23,9 @@ inventory::submit! {
     TaskEntry { name: FETCH_HERE, signature: "(value: any)", run: fetch_here }
 }
 
-fn fetch_here(arguments: &mut Arguments) -> Result<Output, TaskError> {
+fn fetch_here(arguments: &mut Arguments) -> Result<Product, TaskError> {
     arguments.next_with("value", |_| Ok(()))?;
-    Output::of(&())
+    Product::of(&())
 }
 
 /// What keeps values together: a node, or a worker that shares none.

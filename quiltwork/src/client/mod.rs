@@ -27,7 +27,7 @@ pub use ticket::Ticket;
 pub(crate) use park::block_on;
 pub(crate) use session::Reference;
 
-use crate::argument::{Encoded, Portable};
+use crate::argument::Portable;
 use crate::call::{Call, TaskCall};
 use crate::error::{Error, Problem, Result};
 use crate::graph::{Graph, ValueKey};
@@ -184,19 +184,19 @@ impl Client {
     /// # Errors
     /// As for `put`.
     pub fn put_plain<T: Portable>(&self, value: &T) -> Result<Handle<T>> {
-        self.put_encoded(value.to_plain()).map(|(handle, _)| handle)
+        self.put_encoded(value.to_plain().map(|(encoding, bytes)| (encoding, vec![bytes]))).map(|(handle, _)| handle)
     }
 
     /// Puts a value and says how many bytes it has.
     fn put_sized<T: Portable>(&self, value: &T) -> Result<(Handle<T>, usize)> {
-        self.put_encoded(value.to_encoded())
+        self.put_encoded(value.to_pieces())
     }
 
-    fn put_encoded<T>(&self, encoded: Result<Encoded, CodecError>) -> Result<(Handle<T>, usize)> {
-        let (encoding, bytes) =
+    fn put_encoded<T>(&self, encoded: Result<(Encoding, Vec<Bytes>), CodecError>) -> Result<(Handle<T>, usize)> {
+        let (encoding, pieces) =
             encoded.map_err(|error| Error::Encode(Problem::new(format!("the value cannot travel: {error}"))))?;
-        let size = bytes.len();
-        Ok((self.put_pieces(encoding, vec![bytes])?, size))
+        let size = pieces.iter().map(Bytes::len).sum();
+        Ok((self.put_pieces(encoding, pieces)?, size))
     }
 
     /// Puts a value of which the bytes stand apart; they are joined only where they are kept.

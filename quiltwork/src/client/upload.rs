@@ -1,10 +1,10 @@
 //! Brings the bytes of a value into the cluster: large ones into the area of the client's node, where a worker makes them
-//! its own, others to the master; it numbers nothing.
+//! its own, others to the master, the smallest with their announcement; it numbers nothing.
 use super::errands;
 use super::session::Shared;
 use crate::error::Result;
 use bytes::Bytes;
-use quiltwork_protocol::{ClientToMaster, Parcel};
+use quiltwork_protocol::{ClientToMaster, INLINE_LIMIT, Parcel};
 use quiltwork_types::{Encoding, TaskId, ValueId};
 use quiltwork_worker::Upload;
 
@@ -39,13 +39,16 @@ impl Cargo {
 
     /// Announces the value under its number and has it sent if it is not there yet.
     pub(super) fn announce(self, shared: &Shared, task: TaskId) -> Result<()> {
-        let Self { encoding, mut pieces, written } = self;
+        let Self { encoding, pieces, written } = self;
         let named = written.map(|written| written.seal(ValueId::of(task))).transpose();
         let written = named.unwrap_or_else(|error| {
             tracing::debug!(%error, "a value cannot be named in the node's area");
             None
         });
         let (size, is_written) = (size_of(&pieces), written.is_some());
+        if !is_written && size <= INLINE_LIMIT {
+            return shared.say(&Parcel::new(ClientToMaster::Give { task, encoding }, vec![joined(pieces)]));
+        }
         if is_written {
             shared.expect_adoption(task, size);
         }
@@ -53,11 +56,14 @@ impl Cargo {
         if let Some(written) = written {
             written.leave_to_workers();
         } else {
-            let bytes = if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() };
-            shared.errands.upload(errands::Upload { task, bytes });
+            shared.errands.upload(errands::Upload { task, bytes: joined(pieces) });
         }
         Ok(())
     }
+}
+
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() }
 }
 
 /// Bytes of all pieces.

@@ -12,8 +12,8 @@ use super::updates::{Updates, in_order, samples_of, shares};
 /// If there is no update or none has a sample, two are of one partition, or one has other tensors than the round's
 /// parameters, or NaN or infinite elements: the error names tensor and partition.
 pub fn average(round: &Round<'_>, replies: &[Reply]) -> Result<Parameters> {
-    let updates = Updates::of(round, replies)?.all_finite()?;
-    updates.mean(&updates.weights()?)
+    let updates = Updates::of(round, replies)?;
+    updates.finite_mean(&updates.weights()?)
 }
 
 /// The means of the metrics, weighted by samples, each over the partitions that have it; and the samples in all.

@@ -2,14 +2,21 @@
 use super::error::{Error, Result};
 use super::numbers::Numbers;
 use crate::Blob;
-use serde::de::{self, Deserializer, Visitor};
+use bytemuck::Pod;
+use quiltwork_protocol::Run;
+use serde::de::{self, Deserializer};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 /// How many elements are worked on at a time: few enough to stay in the processor's nearest memory.
-pub(super) const BLOCK: usize = 2048;
+pub(super) const BLOCK: usize = 1024;
+
+/// The fewest elements that are worth a thread.
+const LEAST_SHARE: usize = 128 * 1024;
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +193,24 @@ impl Tensor {
         self.dtype() == other.dtype() && self.shape == other.shape
     }
 
+    /// Writes the sum of its elements and those of another tensor from `start` on, each widened and multiplied by its own
+    /// factor, into a block.
+    pub(super) fn write_scaled_sum(&self, start: usize, factor: f64, other: (&Self, f64), block: &mut [f64]) {
+        match (&self.data, &other.0.data) {
+            (Data::F32(data), Data::F32(others)) => {
+                for ((into, x), y) in block.iter_mut().zip(&data[start..]).zip(&others[start..]) {
+                    *into = f64::from(*x) * factor + f64::from(*y) * other.1;
+                }
+            }
+            (Data::F64(data), Data::F64(others)) => {
+                for ((into, x), y) in block.iter_mut().zip(&data[start..]).zip(&others[start..]) {
+                    *into = x * factor + y * other.1;
+                }
+            }
+            _ => unreachable!("tensors that are added have the same layout"),
+        }
+    }
+
     /// Writes its elements from `start` on, widened to `f64` (exact) and multiplied by `factor`, into a block.
     pub(super) fn write_scaled(&self, start: usize, factor: f64, block: &mut [f64]) {
         match &self.data {
@@ -228,6 +253,23 @@ impl Tensor {
         Self { shape: shape.to_vec(), data }
     }
 
+    /// The same for a tensor of this one's layout and a maker that `begin` gives to each of several threads, if it is large
+    /// enough for them. What an element becomes must not depend on who makes it.
+    pub(super) fn made_together<M: FnMut(usize, &mut [f64])>(&self, begin: impl Fn() -> M + Sync) -> Self {
+        let threads = match self.len() / LEAST_SHARE {
+            0 | 1 => 1,
+            most => available_parallelism().map_or(1, NonZero::get).min(most),
+        };
+        if threads == 1 {
+            return self.made_like(begin());
+        }
+        let data = match self.data {
+            Data::F32(_) => Data::F32(fill_together(self.len(), threads, &begin).into()),
+            Data::F64(_) => Data::F64(fill_together(self.len(), threads, &begin).into()),
+        };
+        Self { shape: self.shape.clone(), data }
+    }
+
     /// The same for a tensor of this one's layout.
     pub(super) fn made_like(&self, make: impl FnMut(usize, &mut [f64])) -> Self {
         Self::made(self.dtype(), &self.shape, make)
@@ -260,65 +302,64 @@ impl Tensor {
     }
 }
 
+/// Makes elements by several threads, each of them a part of whole blocks.
+fn fill_together<T, M>(len: usize, threads: usize, begin: &(impl Fn() -> M + Sync)) -> Vec<T>
+where
+    T: Element + Pod + Send,
+    M: FnMut(usize, &mut [f64]),
+{
+    let mut made = vec![T::zeroed(); len];
+    let share = len.div_ceil(threads).next_multiple_of(BLOCK);
+    let fill = |first: usize, part: &mut [T]| {
+        let (mut make, mut block) = (begin(), [0.0; BLOCK]);
+        for (number, into) in part.chunks_mut(BLOCK).enumerate() {
+            let block = &mut block[..into.len()];
+            make(first + number * BLOCK, block);
+            into.iter_mut().zip(block).for_each(|(into, number)| *into = T::rounded(*number));
+        }
+    };
+    std::thread::scope(|scope| {
+        let mut parts = made.chunks_mut(share).enumerate();
+        let own = parts.next();
+        for (number, part) in parts {
+            scope.spawn(move || fill(number * share, part));
+        }
+        if let Some((_, part)) = own {
+            fill(0, part);
+        }
+    });
+    made
+}
+
 fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length))
 }
 
 /// How a tensor travels: its elements as one run of bytes, not number by number.
 #[derive(Serialize, Deserialize)]
-struct Wire<'t> {
+struct Wire {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Bytes<'t>,
+    elements: Run,
 }
-
-struct Bytes<'t>(Cow<'t, [u8]>);
 
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Wire { dtype: self.dtype(), shape: self.shape.clone(), bytes: Bytes(self.to_bytes()) }.serialize(serializer)
+        let elements =
+            if cfg!(target_endian = "little") { self.to_blob().bytes() } else { self.to_bytes().into_owned().into() };
+        Wire { dtype: self.dtype(), shape: self.shape.clone(), elements: Run(elements) }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Tensor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Wire { dtype, shape, bytes } = Wire::deserialize(deserializer)?;
+        let Wire { dtype, shape, elements: Run(elements) } = Wire::deserialize(deserializer)?;
         let tensor = if cfg!(target_endian = "little") {
-            Self::from_blob(dtype, shape, &Blob::from(bytes.0.into_owned()))
+            Self::from_blob(dtype, shape, &Blob::of(elements))
         } else {
-            Self::from_bytes(dtype, shape, &bytes.0)
+            Self::from_bytes(dtype, shape, &elements)
         };
         tensor.map_err(de::Error::custom)
-    }
-}
-
-impl Serialize for Bytes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes<'_> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(BytesVisitor)
-    }
-}
-
-struct BytesVisitor;
-
-impl Visitor<'_> for BytesVisitor {
-    type Value = Bytes<'static>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bytes of a tensor")
-    }
-
-    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        Ok(Bytes(Cow::Owned(bytes.to_vec())))
-    }
-
-    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Self::Value, E> {
-        Ok(Bytes(Cow::Owned(bytes)))
     }
 }
 

@@ -31,10 +31,25 @@ impl<'r> Updates<'r> {
 
     /// The same, if no element is NaN or infinite.
     pub(super) fn all_finite(self) -> Result<Self> {
+        self.check_finite()?;
+        Ok(self)
+    }
+
+    /// That no element is NaN or infinite.
+    fn check_finite(&self) -> Result<()> {
         let check =
             |(partition, update): &(u32, &Update)| update.parameters.check_finite(&format!("partition {partition}"));
-        self.list.iter().try_for_each(check)?;
-        Ok(self)
+        self.list.iter().try_for_each(check)
+    }
+
+    /// The mean with these weights, if no element of any update is NaN or infinite: that is looked for only if the mean
+    /// has one, for none gets lost on the way there, whatever its weight.
+    pub(super) fn finite_mean(&self, weights: &[f64]) -> Result<Parameters> {
+        let mean = self.mean(weights)?;
+        if !mean.iter().all(|(_, tensor)| tensor.is_finite()) {
+            self.check_finite()?;
+        }
+        Ok(mean)
     }
 
     /// Those at these places of the list.
@@ -72,8 +87,10 @@ impl<'r> Updates<'r> {
     /// The mean with these weights.
     pub(super) fn mean(&self, weights: &[f64]) -> Result<Parameters> {
         self.merged(|name, model| {
-            let mut mean = Sum::of(self.tensors(name), weights);
-            Ok(model.made_like(|start, block| mean.write(start, block)))
+            Ok(model.made_together(|| {
+                let mut mean = Sum::of(self.tensors(name), weights);
+                move |start, block: &mut [f64]| mean.write(start, block)
+            }))
         })
     }
 
@@ -132,6 +149,7 @@ fn write_sum(leaves: &[(&Tensor, f64)], start: usize, block: &mut [f64], spare: 
     match leaves {
         [] => block.fill(0.0),
         [(tensor, weight)] => tensor.write_scaled(start, *weight, block),
+        [(left, weight), (right, other)] => left.write_scaled_sum(start, *weight, (right, *other), block),
         _ => {
             let (left, right) = leaves.split_at(leaves.len().div_ceil(2));
             let (other, spare) = spare.split_at_mut(BLOCK);

@@ -180,17 +180,17 @@ fn a_large_literal_is_uploaded_and_released_once_its_consumer_is_named() {
 }
 
 #[test]
-fn a_value_that_was_put_is_uploaded_once_for_all_who_take_it() {
+fn a_small_value_that_was_put_is_sent_once_for_all_who_take_it() {
     let mut master = FakeMaster::start();
     let client = master.client();
     let shared = client.put(&5_u64).unwrap();
     let handles = [client.submit(add(&shared, 1)), client.submit(add(&shared, &shared))];
     drop(shared);
-    assert!(matches!(master.hear().0, ClientToMaster::Put { size: 1, .. }));
+    let (encoding, bytes) = encoded(&5_u64);
+    assert_eq!(master.hear(), (ClientToMaster::Give { task: task(0), encoding }, vec![bytes]));
     assert_eq!(master.hear_tasks().0[0].arguments[0], value(0));
     assert_eq!(master.hear_tasks().0[0].arguments, [value(0), value(0)]);
     assert_eq!(master.hear().0, ClientToMaster::Release { tasks: vec![task(0)] });
-    assert_eq!(master.take_upload(), (task(0), encoded(&5_u64).1));
     drop(handles);
 }
 

@@ -166,6 +166,7 @@ fn foreign_task(job: JobId, message: &ClientToMaster) -> Option<TaskId> {
         ClientToMaster::Cancel { tasks } | ClientToMaster::Release { tasks } => tasks.iter().find_map(foreign),
         ClientToMaster::ReportMissing { value, .. } => foreign(&value.task),
         ClientToMaster::Put { task, .. }
+        | ClientToMaster::Give { task, .. }
         | ClientToMaster::Refer { task, .. }
         | ClientToMaster::UploadFailed { task, .. }
         | ClientToMaster::Ask { about: Question::Story(task) | Question::Holders(task), .. } => foreign(task),
@@ -195,6 +196,7 @@ mod tests {
             submit(OWN, Argument::Value(value)),
             submit(OWN, Argument::Values(vec![ValueId::of(OWN), value])),
             ClientToMaster::Put { task, size: 1, encoding: Encoding::Raw, written: true },
+            ClientToMaster::Give { task, encoding: Encoding::Raw },
             ClientToMaster::UploadFailed { task, why: "it broke off".to_owned() },
             ClientToMaster::Cancel { tasks: vec![OWN, task] },
             ClientToMaster::Release { tasks: vec![OWN, task] },

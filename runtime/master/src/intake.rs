@@ -7,7 +7,7 @@ use crate::submission::{admit, reference, refusal, without_function};
 use actix::prelude::*;
 use bytes::Bytes;
 use quiltwork_protocol::client_to_master::SubmittedTask;
-use quiltwork_protocol::{ClientToMaster, Parcel};
+use quiltwork_protocol::{ClientToMaster, INLINE_LIMIT, Parcel};
 use quiltwork_scheduler::{Event, Outcome};
 use quiltwork_types::{ActorName, Encoding, FunctionId, JobId, TaskFailure, TaskId, TaskSpec};
 
@@ -30,6 +30,7 @@ impl Master {
             ClientToMaster::Put { task, size, encoding, written } => {
                 return self.on_put_announced(task, size, encoding, written);
             }
+            ClientToMaster::Give { task, encoding } => return self.on_given(task, encoding, parcel.payloads),
             ClientToMaster::Refer { task, actor } => return self.on_referred(task, actor),
             ClientToMaster::UploadFailed { task, why } => self.fail_upload(task, &why),
             ClientToMaster::Cancel { tasks } => self.apply(Event::CancelRequested { tasks }),
@@ -121,6 +122,18 @@ impl Master {
         if let Some(node) = node {
             self.apply(Event::ValueWritten { task, size, node });
         }
+        Ok(())
+    }
+
+    /// What is put is here already.
+    fn on_given(&mut self, task: TaskId, encoding: Encoding, payloads: Vec<Bytes>) -> Result<(), Misbehaviour> {
+        let bytes = payloads.into_iter().next().expect("a parcel has the payloads of its message");
+        let size = bytes.len() as u64;
+        if bytes.len() > INLINE_LIMIT {
+            return Err(format!("it sends {task}, of {size} bytes, beside a message"));
+        }
+        self.on_put_announced(task, size, encoding, false)?;
+        self.keep_upload(task, bytes);
         Ok(())
     }
 

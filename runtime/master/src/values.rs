@@ -72,18 +72,11 @@ impl Handler<KeepUpload> for Master {
     type Result = bool;
 
     fn handle(&mut self, KeepUpload { task, bytes }: KeepUpload, ctx: &mut Self::Context) -> bool {
-        let size = bytes.len() as u64;
-        let Some(StoredValue::Announced(encoding, announced)) = self.payloads.record(task).map(|record| &record.value)
-        else {
-            return false;
-        };
-        if *announced != size {
-            return false;
+        let is_kept = self.keep_upload(task, bytes);
+        if is_kept {
+            self.finish(ctx);
         }
-        self.payloads.set_value(task, StoredValue::Here(*encoding, Kept::new(bytes)));
-        self.apply(Event::ValueUploaded { task, size });
-        self.finish(ctx);
-        true
+        is_kept
     }
 }
 
@@ -105,6 +98,21 @@ impl Handler<FailUpload> for Master {
 }
 
 impl Master {
+    /// The bytes of a value that was announced are here; says whether they are as announced, and kept.
+    pub(crate) fn keep_upload(&mut self, task: TaskId, bytes: Bytes) -> bool {
+        let size = bytes.len() as u64;
+        let Some(StoredValue::Announced(encoding, announced)) = self.payloads.record(task).map(|record| &record.value)
+        else {
+            return false;
+        };
+        if *announced != size {
+            return false;
+        }
+        self.payloads.set_value(task, StoredValue::Here(*encoding, Kept::new(bytes)));
+        self.apply(Event::ValueUploaded { task, size });
+        true
+    }
+
     /// An upload that will not come must not be waited for: it fails, and with it all that needs it.
     pub(crate) fn fail_upload(&mut self, task: TaskId, why: &str) {
         let awaited = self.payloads.record(task).map(|record| &record.value);

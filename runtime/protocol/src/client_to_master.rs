@@ -68,6 +68,14 @@ pub enum ClientToMaster {
         /// What it wants to know.
         about: Question,
     },
+    /// A value of at most [`INLINE_LIMIT`](crate::INLINE_LIMIT) bytes; tasks may name it as an input from now on. Payloads:
+    /// its bytes.
+    Give {
+        /// The task that stands for it.
+        task: TaskId,
+        /// How its bytes are to be read.
+        encoding: Encoding,
+    },
 }
 
 /// A task as a client describes it.
@@ -140,6 +148,7 @@ impl Message for ClientToMaster {
                 .flat_map(|task| &task.arguments)
                 .filter(|argument| matches!(argument, Argument::Literal(_)))
                 .count(),
+            Self::Give { .. } => 1,
             _ => 0,
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! bincode's own limit stops neither deep recursion nor endless lists of zero-sized elements, so no wire type may have
 //! a recursive or zero-sized element; values of users may, they are decoded only in the user's own processes.
-use crate::plain;
+use crate::{INLINE_LIMIT, apart, plain};
 use bincode::config::{Configuration, Limit};
 use bincode::error::{DecodeError, EncodeError};
 use bytes::Bytes;
@@ -104,11 +104,34 @@ pub fn encode_value<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     Ok(out)
 }
 
+/// Encodes a user's value that travels by itself: the pieces belong one behind the other. Large [runs](crate::Run) in it
+/// are pieces of their own, and not copied.
+///
+/// # Errors
+/// If its `Serialize` says so.
+pub fn encode_in_pieces<T: Serialize>(value: &T) -> Result<(Encoding, Vec<Bytes>), CodecError> {
+    let mut encoded = Vec::new();
+    let (appended, runs) = apart::collected(|| append_as_is(value, &mut encoded));
+    appended?;
+    if runs.is_empty() {
+        return Ok((encoding_of::<T>(), vec![encoded.into()]));
+    }
+    // What travels with the messages is copied anyway.
+    if runs.iter().map(Bytes::len).sum::<usize>() <= INLINE_LIMIT {
+        return Ok((encoding_of::<T>(), vec![encode_value(value)?.into()]));
+    }
+    Ok((parted_encoding_of::<T>(), apart::joined(&encoded, runs)))
+}
+
 /// Appends the encoding of a user's value to `out`, which is left as it was if there is an error.
 ///
 /// # Errors
 /// If its `Serialize` says so.
 pub fn append_value<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    apart::contained(|| append_as_is(value, out))
+}
+
+fn append_as_is<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let before = out.len();
     let appended = bincode::serde::encode_into_std_write(value, out, VALUE);
     appended.map(drop).map_err(|error| {
@@ -123,16 +146,46 @@ pub fn append_value<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), Co
 /// If the tag names another type, or the bytes are not one whole encoding of `T`. Collections grow as elements arrive;
 /// only strings and byte buffers are allocated by the length that was read, before it is known whether the bytes are
 /// there, which is why absurd lengths are refused first.
-pub fn decode_value<T: DeserializeOwned>(encoding: Encoding, bytes: &[u8]) -> Result<T, CodecError> {
+pub fn decode_value<T: DeserializeOwned>(encoding: Encoding, bytes: &Bytes) -> Result<T, CodecError> {
     if encoding == Encoding::MessagePack {
         return plain::decode(bytes);
     }
-    if encoding != encoding_of::<T>() {
-        return Err(CodecError::WrongType { expected: core::any::type_name::<T>(), found: encoding });
-    }
-    let (value, consumed) = bincode::serde::decode_from_slice(bytes, VALUE).map_err(|e| decode_error::<T>(&e))?;
-    whole::<T>(bytes.len(), consumed)?;
+    decode_seed(core::marker::PhantomData, encoding, bytes)
+}
+
+/// Reads a user's value from exactly these bytes, which are its encoding by [`encode_value`].
+///
+/// # Errors
+/// As for [`decode_value`].
+pub fn decode_whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, CodecError> {
+    let all = bytes.len();
+    let value = take_value(&mut bytes)?;
+    whole::<T>(all, all - bytes.len())?;
     Ok(value)
+}
+
+fn decode_seed<'de, S: DeserializeSeed<'de>>(
+    seed: S,
+    encoding: Encoding,
+    bytes: &'de Bytes,
+) -> Result<S::Value, CodecError> {
+    let what = core::any::type_name::<S::Value>();
+    let decode = |bytes: &'de [u8]| {
+        let (value, consumed) =
+            bincode::serde::seed_decode_from_slice(seed, bytes, VALUE).map_err(|e| decode_error::<S::Value>(&e))?;
+        whole::<S::Value>(bytes.len(), consumed)?;
+        Ok(value)
+    };
+    if encoding == encoding_of::<S::Value>() {
+        return apart::contained(|| decode(bytes));
+    }
+    if encoding != parted_encoding_of::<S::Value>() {
+        return Err(CodecError::WrongType { expected: what, found: encoding });
+    }
+    let Some((encoded, runs)) = apart::parted(bytes) else {
+        return Err(CodecError::Decode { what, reason: "it is cut off".to_owned() });
+    };
+    apart::given(runs, || decode(encoded))
 }
 
 /// Reads the user's value with which the bytes begin, and leaves the rest.
@@ -140,7 +193,8 @@ pub fn decode_value<T: DeserializeOwned>(encoding: Encoding, bytes: &[u8]) -> Re
 /// # Errors
 /// If they do not begin with a whole encoding of `T`.
 pub fn take_value<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
-    let (value, consumed) = bincode::serde::decode_from_slice(bytes, VALUE).map_err(|e| decode_error::<T>(&e))?;
+    let decoded = apart::contained(|| bincode::serde::decode_from_slice(bytes, VALUE));
+    let (value, consumed) = decoded.map_err(|e| decode_error::<T>(&e))?;
     *bytes = &bytes[consumed..];
     Ok(value)
 }
@@ -197,14 +251,7 @@ impl<'de> SeqAccess<'de> for &mut Elements<'de> {
         if *encoding == Encoding::MessagePack {
             return plain::decode_seed(seed, bytes).map(Some).map_err(wrong);
         }
-        if *encoding != encoding_of::<S::Value>() {
-            let expected = core::any::type_name::<S::Value>();
-            return Err(wrong(CodecError::WrongType { expected, found: *encoding }));
-        }
-        let (value, consumed) = bincode::serde::seed_decode_from_slice(seed, bytes, VALUE)
-            .map_err(|e| wrong(decode_error::<S::Value>(&e)))?;
-        whole::<S::Value>(bytes.len(), consumed).map_err(wrong)?;
-        Ok(Some(value))
+        decode_seed(seed, *encoding, bytes).map(Some).map_err(wrong)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -216,6 +263,13 @@ impl<'de> SeqAccess<'de> for &mut Elements<'de> {
 #[must_use]
 pub fn encoding_of<T>() -> Encoding {
     Encoding::Bincode(TypeHash::of(core::any::type_name::<T>()))
+}
+
+/// The tag of values of type `T` whose runs stand apart.
+fn parted_encoding_of<T>() -> Encoding {
+    const APART: u64 = 0x5255_4e53_2041_5041;
+    let TypeHash(hash) = TypeHash::of(core::any::type_name::<T>());
+    Encoding::Bincode(TypeHash(hash ^ APART))
 }
 
 fn over_limit(len: usize) -> String {
@@ -248,6 +302,7 @@ fn decode_error<T>(error: &DecodeError) -> CodecError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Run;
     use std::collections::{BTreeSet, VecDeque};
 
     fn item<T: Serialize>(value: &T) -> (Encoding, Bytes) {
@@ -290,6 +345,81 @@ mod tests {
         #[derive(serde::Deserialize, Debug, PartialEq)]
         struct Parts(Vec<u64>);
         assert_eq!(decode_list::<Parts>(&[item(&7_u64), item(&8_u64)]).unwrap(), Parts(vec![7, 8]));
+    }
+
+    /// A value with two runs between other things.
+    #[derive(Serialize, serde::Deserialize, Debug, PartialEq)]
+    struct Frame {
+        name: String,
+        left: Run,
+        count: u32,
+        right: Run,
+    }
+
+    fn frame(length: usize) -> Frame {
+        let run = |byte: u8, length| Run(Bytes::from(vec![byte; length]));
+        Frame { name: "frame".to_owned(), left: run(1, length), count: 7, right: run(2, length / 3) }
+    }
+
+    fn in_one_piece<T: Serialize>(value: &T) -> (Encoding, Bytes) {
+        let (encoding, pieces) = encode_in_pieces(value).expect("plain data");
+        (encoding, pieces.concat().into())
+    }
+
+    #[test]
+    fn large_runs_are_neither_copied_when_they_are_encoded_nor_when_they_are_decoded() {
+        let frame = frame(100_001);
+        let (_, pieces) = encode_in_pieces(&frame).unwrap();
+        assert!(pieces.iter().any(|piece| piece.as_ptr() == frame.left.0.as_ptr()));
+        let (encoding, bytes) = in_one_piece(&frame);
+        let read: Frame = decode_value(encoding, &bytes).unwrap();
+        assert_eq!(read, frame);
+        let all = bytes.as_ptr_range();
+        for run in [&read.left, &read.right] {
+            let place = run.0.as_ptr();
+            assert!(all.contains(&place));
+            assert!((place.addr() - all.start.addr()).is_multiple_of(64));
+        }
+    }
+
+    #[test]
+    fn values_with_and_without_large_runs_stand_in_one_list() {
+        let frames = [frame(100_000), frame(10), frame(0), frame(9_000)];
+        let items: Vec<_> = frames.iter().map(in_one_piece).collect();
+        assert_eq!(decode_list::<Vec<Frame>>(&items).unwrap(), frames);
+        assert_eq!(items[1].1.len(), encode_value(&frames[1]).unwrap().len(), "small runs are part of the encoding");
+    }
+
+    #[test]
+    fn what_is_encoded_within_a_value_for_itself_is_read_by_itself() {
+        #[derive(serde::Deserialize)]
+        struct Packed {
+            run: Run,
+            packed: Vec<u8>,
+        }
+        impl Serialize for Packed {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let packed = encode_value(&self.run).map_err(serde::ser::Error::custom)?;
+                (&self.run, packed).serialize(serializer)
+            }
+        }
+        let run = Run(Bytes::from(vec![3; 50_000]));
+        let (encoding, bytes) = in_one_piece(&Packed { run: run.clone(), packed: Vec::new() });
+        let read: Packed = decode_value(encoding, &bytes).unwrap();
+        assert_eq!((read.run, decode_whole::<Run>(&read.packed).unwrap()), (run.clone(), run));
+    }
+
+    #[test]
+    fn a_value_with_runs_that_was_cut_off_or_made_up_is_refused() {
+        let (encoding, bytes) = in_one_piece(&frame(10_000));
+        for cut in 0..bytes.len() - 60 {
+            assert!(decode_value::<Frame>(encoding, &bytes.slice(..cut)).is_err(), "cut at {cut}");
+        }
+        for length in [u64::MAX, u64::MAX - 8, 1 << 40] {
+            let made_up = [&length.to_le_bytes()[..], &bytes[8..]].concat();
+            assert!(decode_value::<Frame>(encoding, &made_up.into()).is_err());
+        }
+        assert!(decode_value::<(u32, Run)>(encoding, &bytes).is_err(), "of another type");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The wire messages of Quiltwork and their codec: one enum file per direction, nothing that touches a socket.
 
+mod apart;
 pub mod client_to_master;
 pub mod codec;
 mod handshake;
@@ -11,6 +12,7 @@ mod peer;
 mod plain;
 pub mod worker_to_master;
 
+pub use apart::Run;
 pub use client_to_master::ClientToMaster;
 pub use codec::CodecError;
 pub use handshake::{

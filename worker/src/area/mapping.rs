@@ -14,7 +14,8 @@ pub(super) fn map(file: &File) -> io::Result<Mmap> {
     // are whole; then they are read-only (0400), renamed and unlinked, which leaves a mapping as it is. Only a file that
     // has lost its name is written again, by one who has locked it exclusively. The lock of who maps it is shared; it
     // belongs to the open file (flock), which the mapping keeps open, so that no exclusive one is given while a mapping
-    // is left. The folder is private to the user (0700, checked when the area is opened): nobody else gets at the files.
+    // is read. One that is kept unlocked is not read until its file is locked again and found under the name of a whole
+    // value that the mapping covers. The folder is private to the user (0700, checked when the area is opened): nobody else gets at the files.
     unsafe { MmapOptions::new().map(file) }
 }
 

@@ -1,6 +1,7 @@
 //! A file in memory as the process that writes it maps it: once, for all values that are written into it one after the
 //! other. Mapping a large file costs several times what it takes to copy bytes into it.
 use super::format::HEADER;
+use super::kept::{self, Mapping};
 use super::mapping;
 use bytes::Bytes;
 use memmap2::MmapMut;
@@ -10,8 +11,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The smallest payload worth it, in bytes: for less, the system's own writing is as fast.
-const SMALLEST: u64 = 1 << 20;
 /// The most files a process keeps open for this.
 const MOST: usize = 256;
 
@@ -30,7 +29,7 @@ impl OwnMapping {
     /// Maps a file that has room for such a payload, if that is worth it; otherwise, or if the system has no mapping to give,
     /// the file comes back.
     pub(super) fn of(file: File, size: u64) -> Result<Self, File> {
-        if size < SMALLEST {
+        if size < kept::SMALLEST {
             return Err(file);
         }
         let Some(place) = PlaceAmong::take() else { return Err(file) };
@@ -38,10 +37,6 @@ impl OwnMapping {
             Ok(map) => Ok(Self { file, map, _place: place }),
             Err(_) => Err(file),
         }
-    }
-
-    pub(super) fn file(&self) -> &File {
-        &self.file
     }
 
     /// Maps the file anew if it has grown beyond the mapping.
@@ -66,10 +61,11 @@ impl OwnMapping {
         let size = usize::try_from(size).expect("it is within the mapping");
         Bytes::from_owner(Payload { own: Arc::clone(self), range: HEADER..HEADER + size })
     }
+}
 
-    /// Lets other processes write into the file. This one may as well, if it is the first to lock it.
-    pub(crate) fn give_up(&self) -> io::Result<()> {
-        self.file.unlock()
+impl Mapping for OwnMapping {
+    fn file(&self) -> &File {
+        &self.file
     }
 }
 

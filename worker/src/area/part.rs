@@ -1,6 +1,7 @@
 //! Files nobody looks at yet: written piece by piece, then sealed and given a name, or removed; it decides no name.
 use super::folder::remove;
 use super::format::{HEADER, header};
+use super::kept::Mapping;
 use super::own_mapping::OwnMapping;
 use super::spares::Spare;
 use super::{Place, mapping};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Permission bits of a sealed file.
 pub(super) const SEALED: u32 = 0o400;
 /// Permission bits of a file that is being written.
-const OPEN: u32 = 0o600;
+pub(super) const OPEN: u32 = 0o600;
 /// The most slices the system takes at once.
 const SLICES: usize = 1024;
 
@@ -38,6 +39,11 @@ impl Part {
     /// Where it is.
     pub(crate) fn place(&self) -> Place {
         self.place
+    }
+
+    /// Its name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A sealed copy on disk of a whole file, and how many bytes it has.
@@ -122,7 +128,7 @@ impl Draft {
     }
 
     /// Takes a spare for a payload of so many bytes, unless somebody still maps it.
-    pub(super) fn reuse(Spare { part, mapping, .. }: Spare, encoding: Encoding, size: u64) -> io::Result<Self> {
+    pub(super) fn reuse(Spare { part, mapping }: Spare, encoding: Encoding, size: u64) -> io::Result<Self> {
         let mut target = if let Some(mapping) = mapping {
             Target::Mapping(Mutex::new(mapping))
         } else {

@@ -3,6 +3,7 @@
 use super::Area;
 use super::folder::{Folder, remove};
 use super::part::Part;
+use super::spares::discard;
 use crate::copies::note_copy;
 use quiltwork_types::{ValueId, WorkerId};
 use std::fs;
@@ -33,10 +34,11 @@ impl Area {
         let copied = disk.file(value, holder);
         copy.rename(&copied)?;
         if let Some(metadata) = self.memory.metadata(value, holder) {
-            remove(&self.memory.file(value, holder));
+            let Some(left) = self.take_name(value, holder) else { return Ok(()) };
             if metadata.nlink() > 1 {
                 move_links(&self.memory, disk, value, metadata.ino(), &copied);
             }
+            discard(&left);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use quiltwork_types::{Encoding, JobId, ValueId, WorkerId};
 use std::fs;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A value in an area that its client has written; dropping it removes it, unless it is left to the workers.
@@ -53,7 +54,10 @@ impl Area {
         };
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         draft.write_at(0, &mut slices)?;
-        let (part, _) = draft.seal()?.into_parts();
+        let (part, mapping) = draft.seal()?.into_parts();
+        if let Some(mapping) = mapping.and_then(Arc::into_inner) {
+            self.keep_mapping(mapping);
+        }
         Ok(part)
     }
 
@@ -143,6 +147,7 @@ fn name(value: ValueId) -> String {
 mod tests {
     use super::*;
     use quiltwork_types::TaskId;
+    use std::os::unix::fs::MetadataExt;
 
     const JOB: JobId = JobId(1);
     const OTHER: JobId = JobId(11);
@@ -217,6 +222,27 @@ mod tests {
         drop(area.write_upload(JOB, Encoding::Raw, &[Bytes::from_static(b"x")]).unwrap());
         drop(area.write_upload(JOB, Encoding::Raw, &[Bytes::from_static(b"x")]).unwrap().seal(value(JOB)).unwrap());
         assert_eq!(files(&area), 0);
+    }
+
+    #[test]
+    fn what_is_uploaded_after_a_value_is_gone_is_written_through_its_mapping() {
+        const SIZE: usize = 1 << 20;
+        let (_folder, workers) = area();
+        let client = Area::open(workers.folder()).unwrap();
+        let mut inodes = Vec::new();
+        for byte in 0..4 {
+            let upload = client.write_upload(JOB, Encoding::Raw, &[Bytes::from(vec![byte; SIZE])]).unwrap();
+            upload.seal(value(JOB)).unwrap().leave_to_workers();
+            workers.adopt(value(JOB), SIZE as u64, &[], WORKER).unwrap().expect("it was written");
+            inodes.push(workers.memory.metadata(value(JOB), WORKER).unwrap().ino());
+            let (_, bytes) = workers.map(value(JOB), WORKER).unwrap().expect("it was adopted");
+            assert!(bytes == vec![byte; SIZE], "what was written by upload {byte}");
+            // The first one has no mapping yet.
+            assert_eq!(client.written.has(inodes[0]), byte > 0);
+            drop(bytes);
+            workers.set_aside(value(JOB), WORKER).expect("nobody else holds it");
+        }
+        assert!(inodes.iter().all(|inode| *inode == inodes[0]), "{inodes:?}");
     }
 
     #[test]

@@ -211,19 +211,27 @@ impl NodeStore {
     /// Removes a value and its file if `may_go` says so of it. The index is locked until the file is gone, so that it
     /// is not the file of a later one.
     fn remove_if(&self, value: ValueId, may_go: impl FnOnce(&Held) -> bool) {
-        let Entry::Occupied(entry) = self.values.entry(value) else { return };
+        let Entry::Occupied(mut entry) = self.values.entry(value) else { return };
         if !may_go(entry.get()) {
             return;
         }
+        self.stop_mapping(entry.get_mut());
         let is_wanted = entry.get().in_memory().is_some_and(|size| self.spares.want(size));
         let spare = if is_wanted { self.area.set_aside(value, self.worker) } else { None };
         if spare.is_none() {
             self.area.remove(value, self.worker);
         }
-        let Held { claim, mapped, mapping, .. } = entry.remove();
-        drop(mapped);
-        if let (Some(spare), Claim::Own { counted, .. }) = (spare, claim) {
-            self.spares.keep(spare, mapping.and_then(Arc::into_inner), counted);
+        if let (Some(spare), Claim::Own { counted, .. }) = (spare, entry.remove().claim) {
+            self.spares.keep(spare, counted);
+        }
+    }
+
+    /// Lets go of how a value is mapped, and of its lock with that, unless somebody here reads it: whoever writes into its
+    /// file next, or empties it, needs the lock for itself.
+    fn stop_mapping(&self, held: &mut Held) {
+        held.mapped = None;
+        if let Some(mapping) = held.mapping.take().and_then(Arc::into_inner) {
+            self.area.keep_mapping(mapping);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The tasks these tests run, registered as a macro would do it, and the gates some of them wait at.
-use quiltwork_worker::{Argument, Arguments, Output, TaskContext, TaskEntry, TaskError, block_on, lend};
+use quiltwork_worker::{Argument, Arguments, Product, TaskContext, TaskEntry, TaskError, block_on, lend};
 use std::collections::HashSet;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -21,19 +21,19 @@ pub(crate) fn wait_at(gate: u32) -> bool {
     !waited.timed_out()
 }
 
-inventory::submit! { TaskEntry { name: "test::nothing", signature: "()", run: |_| Output::of(&()) } }
+inventory::submit! { TaskEntry { name: "test::nothing", signature: "()", run: |_| Product::of(&()) } }
 
 inventory::submit! { TaskEntry { name: "test::add", signature: "(a: u32, b: u32) -> u32", run: |arguments| {
-    Output::of(&(arguments.next::<u32>("a")? + arguments.next::<u32>("b")?))
+    Product::of(&(arguments.next::<u32>("a")? + arguments.next::<u32>("b")?))
 } } }
 
 inventory::submit! { TaskEntry { name: "test::join", signature: "(words: Vec<String>) -> String", run: |arguments| {
-    Output::of(&arguments.next::<Vec<String>>("words")?.join(" "))
+    Product::of(&arguments.next::<Vec<String>>("words")?.join(" "))
 } } }
 
 inventory::submit! { TaskEntry { name: "test::parse", signature: "(text: String) -> Result<u32, _>", run: |arguments| {
     let text: String = arguments.next("text")?;
-    Output::of(&text.parse::<u32>().map_err(|error| TaskError::user(&error))?)
+    Product::of(&text.parse::<u32>().map_err(|error| TaskError::user(&error))?)
 } } }
 
 inventory::submit! { TaskEntry { name: "test::panic", signature: "(text: String)", run: |arguments| {
@@ -45,11 +45,11 @@ inventory::submit! { TaskEntry { name: "test::panic", signature: "(text: String)
 pub(crate) const PANIC_AT: &str = concat!(file!(), ":");
 
 inventory::submit! { TaskEntry { name: "test::zeros", signature: "(n: u64) -> Vec<u8>", run: |arguments| {
-    Output::of(&vec![0_u8; usize::try_from(arguments.next::<u64>("n")?).expect("small")])
+    Product::of(&vec![0_u8; usize::try_from(arguments.next::<u64>("n")?).expect("small")])
 } } }
 
 inventory::submit! { TaskEntry { name: "test::length", signature: "(bytes: Vec<u8>) -> u64", run: |arguments| {
-    Output::of(&(arguments.next::<Vec<u8>>("bytes")?.len() as u64))
+    Product::of(&(arguments.next::<Vec<u8>>("bytes")?.len() as u64))
 } } }
 
 inventory::submit! { TaskEntry { name: "test::part", signature: "(bytes: &[u8], start: u64, end: u64) -> usize", run: |arguments| {
@@ -60,12 +60,12 @@ inventory::submit! { TaskEntry { name: "test::part", signature: "(bytes: &[u8], 
     let (start, end) = (arguments.next("start")?, arguments.next("end")?);
     assert!(end <= reader.size(), "it has a size before it is read");
     // A function that takes no notice of what it could not read.
-    Output::of(&reader.read(start..end).map_or(0, |bytes| bytes.len()))
+    Product::of(&reader.read(start..end).map_or(0, |bytes| bytes.len()))
 } } }
 
 inventory::submit! { TaskEntry { name: "test::checksum", signature: "(bytes) -> u64", run: |arguments| {
     arguments.next_with("bytes", |argument| match argument {
-        Argument::One((_, bytes)) => Ok(Output::of(&checksum(&bytes))),
+        Argument::One((_, bytes)) => Ok(Product::of(&checksum(&bytes))),
         other => panic!("it takes one value, not {other:?}"),
     })?
 } } }
@@ -76,25 +76,25 @@ pub(crate) fn checksum(bytes: &[u8]) -> u64 {
 }
 
 inventory::submit! { TaskEntry { name: "test::wait", signature: "(gate: u32) -> bool", run: |arguments| {
-    Output::of(&wait_at(arguments.next("gate")?))
+    Product::of(&wait_at(arguments.next("gate")?))
 } } }
 
 inventory::submit! { TaskEntry { name: "test::open", signature: "(gate: u32)", run: |arguments| {
     open(arguments.next("gate")?);
-    Output::of(&())
+    Product::of(&())
 } } }
 
 inventory::submit! { TaskEntry { name: "test::lend_and_wait", signature: "(gates: Vec<u32>) -> bool", run: lend_and_wait } }
 
 /// Lends once for each gate, all at the same time, and waits at all; then opens the gate one above the last.
-fn lend_and_wait(arguments: &mut Arguments) -> Result<Output, TaskError> {
+fn lend_and_wait(arguments: &mut Arguments) -> Result<Product, TaskError> {
     let gates: Vec<u32> = arguments.next("gates")?;
     let lent: Vec<_> = gates.iter().map(|_| lend()).collect();
     let waited = gates.iter().all(|gate| wait_at(*gate));
     assert!(lent.iter().all(Option::is_some), "a task can lend");
     drop(lent);
     open(gates.last().expect("some gate") + 1);
-    Output::of(&waited)
+    Product::of(&waited)
 }
 
 inventory::submit! { TaskEntry { name: "test::until_cancelled", signature: "()", run: |_| {
@@ -102,7 +102,7 @@ inventory::submit! { TaskEntry { name: "test::until_cancelled", signature: "()",
     while !context.is_cancelled() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    Output::of(&())
+    Product::of(&())
 } } }
 
 inventory::submit! { TaskEntry { name: "test::who_am_i", signature: "() -> (String, u32, Option<u32>, u32)", run: |_| {
@@ -115,7 +115,7 @@ inventory::submit! { TaskEntry { name: "test::who_am_i", signature: "() -> (Stri
             (name, context.attempt_number(), context.partition(), context.worker().0)
         }).await.expect("it does not panic")
     });
-    Output::of(&made)
+    Product::of(&made)
 } } }
 
 inventory::submit! { TaskEntry { name: "test::count", signature: "(steps: u64, gate: u32)", run: |arguments| {
@@ -123,5 +123,5 @@ inventory::submit! { TaskEntry { name: "test::count", signature: "(steps: u64, g
     let context = TaskContext::current().expect("a task has a context");
     (1..=steps).for_each(|done| context.progress(done, steps));
     wait_at(gate);
-    Output::of(&())
+    Product::of(&())
 } } }

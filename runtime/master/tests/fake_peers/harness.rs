@@ -239,6 +239,12 @@ impl FakeClient {
         self.say(ClientToMaster::Put { task: self.task(index), size, encoding: ENCODING, written: false }, Vec::new());
     }
 
+    /// Gives a small value with its announcement.
+    pub(crate) fn give(&self, index: u32, bytes: &[u8]) {
+        let payloads = vec![Bytes::copy_from_slice(bytes)];
+        self.say(ClientToMaster::Give { task: self.task(index), encoding: ENCODING }, payloads);
+    }
+
     /// Announces what is in the area of its node.
     pub(crate) fn put_written(&self, index: u32, size: u64) {
         self.say(ClientToMaster::Put { task: self.task(index), size, encoding: ENCODING, written: true }, Vec::new());

@@ -58,6 +58,19 @@ async fn a_small_upload_travels_with_the_messages() {
 }
 
 #[tokio::test]
+async fn what_is_given_with_its_announcement_goes_to_who_takes_it_at_once() {
+    let cluster = Cluster::start();
+    let mut worker = cluster.worker().await;
+    let mut client = cluster.client().await;
+    client.give(0, b"small");
+    client.submit(1, vec![Argument::Value(client.value(0))], Vec::new());
+    assert_eq!(worker.assignment().await.1, ["small"]);
+    assert_eq!(client.end().await.2.unwrap(), "small");
+    client.give(2, &[0; quiltwork_protocol::INLINE_LIMIT + 1]);
+    within(client.peer.connection.closed()).await;
+}
+
+#[tokio::test]
 async fn an_upload_that_overtakes_its_announcement_waits_for_it() {
     let cluster = Cluster::start();
     let mut client = cluster.client().await;

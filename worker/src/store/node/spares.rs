@@ -1,16 +1,15 @@
 //! The spare files a worker has set aside, and the room they take: they count as what they held, and go first.
-use crate::area::{Area, OwnMapping, SMALLEST_SPARE, Spare};
+use crate::area::{Area, SMALLEST_SPARE, Spare, discard};
 use crate::store::room::{Counted, Room};
 use quiltwork_types::{ValueId, WorkerId};
 use std::collections::VecDeque;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Spares are kept up to this part of the room in memory,
 const PART: u64 = 4;
 /// and up to so many bytes: what nobody needs any more should not fill the machine's memory.
-const MOST_BYTES: u64 = 256 << 20;
+const MOST_BYTES: u64 = 512 << 20;
 /// The most files that are kept.
 const MOST_FILES: usize = 32;
 
@@ -25,7 +24,6 @@ pub(super) struct Spares {
 #[derive(Debug)]
 struct Kept {
     path: PathBuf,
-    mapping: Option<OwnMapping>,
     _counted: Counted,
     _room: Counted,
 }
@@ -41,10 +39,8 @@ impl Spares {
         size >= SMALLEST_SPARE && size <= self.room.limit()
     }
 
-    /// Keeps a file that was set aside, at the price of older ones, with the mapping through which it was written and
-    /// nobody reads any more.
-    pub(super) fn keep(&self, path: PathBuf, mapping: Option<OwnMapping>, counted: Counted) {
-        let mapping = mapping.filter(|mapping| mapping.give_up().is_ok());
+    /// Keeps a file that was set aside, at the price of older ones.
+    pub(super) fn keep(&self, path: PathBuf, counted: Counted) {
         let mut kept = self.lock();
         let room = loop {
             if kept.len() < MOST_FILES
@@ -52,36 +48,25 @@ impl Spares {
             {
                 break room;
             }
-            let Some(oldest) = kept.pop_front() else { return remove(path) };
-            remove(oldest.path);
+            let Some(oldest) = kept.pop_front() else { return discard(&path) };
+            discard(&oldest.path);
         };
-        kept.push_back(Kept { path, mapping, _counted: counted, _room: room });
+        kept.push_back(Kept { path, _counted: counted, _room: room });
     }
 
     /// Takes a spare for a value of so many bytes, this worker's or a mate's. What others have taken counts no longer.
     pub(super) fn take(&self, area: &Area, value: ValueId, worker: WorkerId, size: u64) -> Option<Spare> {
-        let mut spare = area.take_spare(value, worker, size);
-        let mut kept = self.lock();
-        if let Some(spare) = &mut spare
-            && let Some(kept) = kept.iter_mut().find(|kept| kept.path == spare.set_aside)
-        {
-            spare.mapping = kept.mapping.take();
-        }
-        kept.retain(|kept| kept.path.exists());
+        let spare = area.take_spare(value, worker, size);
+        self.lock().retain(|kept| kept.path.exists());
         spare
     }
 
     /// Gives all of their memory back.
     pub(super) fn clear(&self) {
-        self.lock().drain(..).for_each(|kept| remove(kept.path));
+        self.lock().drain(..).for_each(|kept| discard(&kept.path));
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Another process may have taken it.
-fn remove(path: PathBuf) {
-    let _ = fs::remove_file(path);
 }

@@ -106,6 +106,7 @@ impl NodeStore {
         if held.serial != serial || !held.is_in_memory() {
             return Ok(());
         }
+        self.stop_mapping(held);
         match copy {
             Some(copy) => self.area.move_to_disk(copy, value, self.worker)?,
             // A mate that counts the same bytes has moved it.
@@ -113,7 +114,6 @@ impl NodeStore {
             None => return Ok(()),
         }
         held.claim = Claim::Own { place: Place::Disk, counted };
-        (held.mapped, held.mapping) = (None, None);
         Ok(())
     }
 
