@@ -115,10 +115,13 @@ impl Workers {
             worker.has_changed = false;
             let standing = Standing { rank: rank(id, worker), surplus: (worker.surplus(), id) };
             let before = worker.standing.replace(standing);
-            if before != Some(standing) {
-                before.map(|standing| self.withdraw(standing));
-                self.enter(standing);
+            if before == Some(standing) {
+                continue;
             }
+            if let Some(before) = before {
+                self.withdraw(before);
+            }
+            self.enter(standing);
         }
     }
 
