@@ -13,6 +13,7 @@ use crate::inputs::{Away, Inputs};
 use crate::reports::Reports;
 use crate::slots::{Command, Effect, Phase, SlotMachine};
 use crate::threads;
+use crate::wheel::Wheel;
 use calls::{Actors, Arriving};
 use quiltwork_protocol::master_to_worker::Duty;
 use quiltwork_protocol::{Parcel, WorkerToMaster};
@@ -20,9 +21,11 @@ use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::task::Poll;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 
 /// An attempt as the session hands it in.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub(crate) struct Desk {
     epoch: Epoch,
     slots: usize,
     workshop: Workshop,
+    wheel: Arc<Wheel>,
     actors: Actors,
     /// Attempts started so far.
     starts: Arc<AtomicU64>,
@@ -70,8 +74,10 @@ struct State {
     births: Vec<(Job, u32)>,
     /// Jobs no thread has been woken for.
     unannounced: usize,
-    /// Threads that look for a job, sleep or have just been made.
+    /// Threads that look for a job, drive, sleep or have just been made.
     idle: usize,
+    /// The one of them that drives and looks when it stops.
+    driving: Option<ThreadId>,
     threads: usize,
     starts: Arc<AtomicU64>,
     fetches: Vec<(AttemptId, Away)>,
@@ -120,13 +126,20 @@ impl Desk {
     ///
     /// # Errors
     /// If the system does not give that many threads.
-    pub(crate) fn open(worker: WorkerId, epoch: Epoch, slots: u32, workshop: Workshop) -> std::io::Result<Arc<Self>> {
+    pub(crate) fn open(
+        worker: WorkerId,
+        epoch: Epoch,
+        slots: u32,
+        workshop: Workshop,
+        wheel: Arc<Wheel>,
+    ) -> std::io::Result<Arc<Self>> {
         let starts = Arc::<AtomicU64>::default();
         let desk = Arc::new_cyclic(|this| Self {
             worker,
             epoch,
             slots: slots as usize,
             workshop,
+            wheel,
             actors: Actors::default(),
             state: Mutex::new(State::new(slots, Arc::clone(&starts))),
             starts,
@@ -236,6 +249,8 @@ impl Desk {
     /// The attempt's slots are free until it reclaims them.
     pub(crate) fn lend(&self, attempt: AttemptId) {
         self.command([Command::Lend(attempt)]);
+        // This thread is going to wait, and may be the one that would drive.
+        self.wheel.call_steward();
     }
 
     /// Ends one lending; if it was the last, waits until the attempt has its slots again or the desk is closed.
@@ -314,6 +329,10 @@ impl Desk {
     /// Waits until there is something to report, and takes all of it.
     pub(crate) async fn take_reports(&self) -> Vec<Parcel<WorkerToMaster>> {
         self.reported.notified().await;
+        if self.wheel.is_to_be_left() {
+            // After the job that thread has taken, and with its end if that comes soon.
+            yield_now().await;
+        }
         self.take_reports_now()
     }
 
@@ -362,7 +381,10 @@ impl Desk {
 
     /// Runs a job on this thread.
     pub(crate) fn run(&self, job: Job) -> RunEnd {
-        self.workshop.run(job)
+        let began = Instant::now();
+        let end = self.workshop.run(job);
+        self.wheel.note(began.elapsed());
+        end
     }
 
     /// Calls what a slot thread does the way the language of the functions wants it.
@@ -370,25 +392,62 @@ impl Desk {
         self.workshop.executor.host(work);
     }
 
+    /// Waits for a job; drives meanwhile, if nobody else does.
     fn pick_job<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Job> {
-        while !state.closed {
-            if let Some(job) = state.jobs.pop_front() {
-                state.idle -= 1;
-                // This thread is awake anyway: one fewer has to be woken.
-                state.unannounced = state.unannounced.saturating_sub(1);
+        let mut may_drive = true;
+        loop {
+            if let Poll::Ready(next) = self.look_for_job(&mut state) {
+                return next;
+            }
+            if may_drive && let Some(driving) = self.wheel.take() {
+                drop(state);
+                match driving.drive(|_| self.poll_job()) {
+                    Some(next) => return next,
+                    None => may_drive = false,
+                }
+                state = self.lock();
+                // Another may drive by now.
+                state.driving.take_if(|driver| *driver == thread::current().id());
+            } else {
                 self.settle(&mut state);
-                return Some(job);
+                state = self.job_handed_in.wait(state).expect(LOCK_HOLDS);
+                may_drive = true;
             }
+        }
+    }
+
+    /// The same for the thread that drives.
+    fn poll_job(&self) -> Poll<Option<Job>> {
+        let mut state = self.lock();
+        let found = self.look_for_job(&mut state);
+        state.driving = None;
+        if found.is_pending() {
             self.settle(&mut state);
-            if state.idle > self.slots {
-                break;
+            state.driving = Some(thread::current().id());
+        }
+        found
+    }
+
+    /// The next job for this thread, or that it shall end, if there is one of the two.
+    fn look_for_job(&self, state: &mut State) -> Poll<Option<Job>> {
+        if let Some(job) = state.jobs.pop_front().filter(|_| !state.closed) {
+            state.idle -= 1;
+            // This thread is awake anyway: one fewer has to be woken.
+            state.unannounced = state.unannounced.saturating_sub(1);
+            if self.wheel.expects_long(state.works.len()) {
+                self.wheel.call_steward();
             }
-            state = self.job_handed_in.wait(state).expect(LOCK_HOLDS);
+            self.settle(state);
+            return Poll::Ready(Some(job));
+        }
+        if !state.closed && state.idle <= self.slots {
+            return Poll::Pending;
         }
         state.idle -= 1;
         state.threads -= 1;
+        self.settle(state);
         self.thread_ended.notify_all();
-        None
+        Poll::Ready(None)
     }
 
     fn command(&self, commands: impl IntoIterator<Item = Command>) {
@@ -415,14 +474,26 @@ impl Desk {
                 Err(error) => state.fail_for_want_of_thread(maker, error),
             }
         }
-        for _ in 0..std::mem::take(&mut state.unannounced) {
-            self.job_handed_in.notify_one();
-        }
+        self.announce(state);
         if !state.reports.is_empty() {
             self.wake_session(state);
         }
         if std::mem::take(&mut state.is_earlier_due) {
             self.deadline_set.notify_one();
+        }
+    }
+
+    /// Wakes as many threads as there are jobs nobody has been woken for: first the one that drives.
+    fn announce(&self, state: &mut State) {
+        let mut sleepers = std::mem::take(&mut state.unannounced);
+        if sleepers > 0 && state.driving.take().is_some() {
+            self.wheel.release();
+            sleepers -= 1;
+        } else if sleepers > 0 {
+            self.wheel.pass_on();
+        }
+        for _ in 0..sleepers {
+            self.job_handed_in.notify_one();
         }
     }
 
@@ -460,6 +531,7 @@ impl State {
             births: Vec::new(),
             unannounced: 0,
             idle: 0,
+            driving: None,
             threads: 0,
             starts,
             fetches: Vec::new(),
