@@ -1,9 +1,11 @@
 //! The desk: where the session hands in attempts, slot threads pick them up and reports wait, all behind one lock.
 //!
 //! A slot thread that ends an attempt takes the next one itself, so a full worker goes on without waking the session;
-//! the session is woken once for all that was reported since it last looked. User code never runs under the lock.
+//! the session is woken once for all that was reported since it last looked. One that finds nothing to do drives the
+//! session. User code never runs under the lock.
 mod calls;
 mod deadlines;
+mod jobs;
 
 use crate::arguments::Arguments;
 use crate::context::Attempt;
@@ -21,8 +23,7 @@ use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::task::Poll;
-use std::thread::{self, ThreadId};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, yield_now};
@@ -360,96 +361,6 @@ impl Desk {
         drop(self.thread_ended.wait_timeout_while(state, patience, threads_left).expect(LOCK_HOLDS));
     }
 
-    /// For a new slot thread: its first job, or `None` if it shall end.
-    pub(crate) fn first_job(&self) -> Option<Job> {
-        self.pick_job(self.lock())
-    }
-
-    /// For a slot thread: hands in how its job ended and picks the next; `None` if the thread shall end.
-    pub(crate) fn next_job(&self, ended: AttemptId, end: RunEnd) -> Option<Job> {
-        let mut state = self.lock();
-        state.idle += 1;
-        if let Some(work) = state.works.get_mut(&ended) {
-            work.end = Some(end);
-        } else {
-            state.abandoned -= 1;
-            self.workshop.forget(ended);
-        }
-        state.apply(Command::RunEnded(ended));
-        self.pick_job(state)
-    }
-
-    /// Runs a job on this thread.
-    pub(crate) fn run(&self, job: Job) -> RunEnd {
-        let began = Instant::now();
-        let end = self.workshop.run(job);
-        self.wheel.note(began.elapsed());
-        end
-    }
-
-    /// Calls what a slot thread does the way the language of the functions wants it.
-    pub(crate) fn host(&self, work: &mut (dyn FnMut() + Send)) {
-        self.workshop.executor.host(work);
-    }
-
-    /// Waits for a job; drives meanwhile, if nobody else does.
-    fn pick_job<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Job> {
-        let mut may_drive = true;
-        loop {
-            if let Poll::Ready(next) = self.look_for_job(&mut state) {
-                return next;
-            }
-            if may_drive && let Some(driving) = self.wheel.take() {
-                drop(state);
-                match driving.drive(|_| self.poll_job()) {
-                    Some(next) => return next,
-                    None => may_drive = false,
-                }
-                state = self.lock();
-                // Another may drive by now.
-                state.driving.take_if(|driver| *driver == thread::current().id());
-            } else {
-                self.settle(&mut state);
-                state = self.job_handed_in.wait(state).expect(LOCK_HOLDS);
-                may_drive = true;
-            }
-        }
-    }
-
-    /// The same for the thread that drives.
-    fn poll_job(&self) -> Poll<Option<Job>> {
-        let mut state = self.lock();
-        let found = self.look_for_job(&mut state);
-        state.driving = None;
-        if found.is_pending() {
-            self.settle(&mut state);
-            state.driving = Some(thread::current().id());
-        }
-        found
-    }
-
-    /// The next job for this thread, or that it shall end, if there is one of the two.
-    fn look_for_job(&self, state: &mut State) -> Poll<Option<Job>> {
-        if let Some(job) = state.jobs.pop_front().filter(|_| !state.closed) {
-            state.idle -= 1;
-            // This thread is awake anyway: one fewer has to be woken.
-            state.unannounced = state.unannounced.saturating_sub(1);
-            if self.wheel.expects_long(state.works.len()) {
-                self.wheel.call_steward();
-            }
-            self.settle(state);
-            return Poll::Ready(Some(job));
-        }
-        if !state.closed && state.idle <= self.slots {
-            return Poll::Pending;
-        }
-        state.idle -= 1;
-        state.threads -= 1;
-        self.settle(state);
-        self.thread_ended.notify_all();
-        Poll::Ready(None)
-    }
-
     fn command(&self, commands: impl IntoIterator<Item = Command>) {
         let mut state = self.lock();
         for command in commands {
@@ -480,20 +391,6 @@ impl Desk {
         }
         if std::mem::take(&mut state.is_earlier_due) {
             self.deadline_set.notify_one();
-        }
-    }
-
-    /// Wakes as many threads as there are jobs nobody has been woken for: first the one that drives.
-    fn announce(&self, state: &mut State) {
-        let mut sleepers = std::mem::take(&mut state.unannounced);
-        if sleepers > 0 && state.driving.take().is_some() {
-            self.wheel.release();
-            sleepers -= 1;
-        } else if sleepers > 0 {
-            self.wheel.pass_on();
-        }
-        for _ in 0..sleepers {
-            self.job_handed_in.notify_one();
         }
     }
 

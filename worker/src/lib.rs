@@ -8,6 +8,7 @@
 //!   peers  ◀──bulk──▶ peers, serving ──────▶ store ◀──values──┘
 //! ```
 //! Actors have threads of their own beside the slots, and mailboxes in which their calls wait.
+//! Whichever of these threads waits for work drives the session meanwhile; the wheel says which of them does.
 //!
 //! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries. Beside
 //! them the memory watch looks at what all of it uses.

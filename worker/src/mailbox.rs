@@ -198,6 +198,7 @@ impl Mailbox {
             return None;
         }
         let waiting = state.waiting.pop_front()?;
+        self.wheel.on_work(state.waiting.len() + 1);
         let start = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
         state.running.insert(waiting.attempt.id, Running { attempt: Arc::clone(&waiting.attempt), start });
         Some(waiting)
@@ -215,11 +216,12 @@ impl Mailbox {
     fn ring(&self, mut state: MutexGuard<'_, State>) {
         let waker = state.waker.take();
         let is_asleep = std::mem::take(&mut state.is_asleep);
+        let waiting = state.waiting.len();
         state.awaits_answers = false;
         drop(state);
         if is_asleep {
             self.bell.notify_one();
-            self.wheel.pass_on();
+            self.wheel.pass_on(waiting);
         }
         if let Some(waker) = waker {
             waker.wake();

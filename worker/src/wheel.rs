@@ -19,8 +19,8 @@ use tokio::task::{JoinError, yield_now};
 const ALONE: Duration = Duration::from_millis(1);
 /// If functions are expected to run this long, the steward drives meanwhile from the beginning.
 const LONG: Duration = Duration::from_micros(200);
-/// What taking a job, keeping its result and reporting it takes beside its function.
-const AROUND_A_JOB: Duration = Duration::from_micros(2);
+/// The same if so many are waiting: then messages are large, and two threads get more done than one in turns.
+const MANY: usize = 8;
 /// After so many looks during which the wheel did not change hands the steward sleeps until it is called.
 const QUIET_LOOKS: u32 = 4;
 
@@ -119,23 +119,16 @@ impl Wheel {
 
     /// Whoever drives stops: another thread has work now, and drives when it has done it.
     pub(crate) fn release(&self) {
-        self.release_locked(self.lock());
+        have_it_left(self.lock());
     }
 
-    /// The same if it is this thread that drives: it has just woken another for something short.
-    pub(crate) fn pass_on(&self) {
-        let state = self.lock();
-        if state.driver == Some(thread::current().id()) && !self.expects_long(1) {
-            self.release_locked(state);
-        }
-    }
-
-    fn release_locked(&self, mut state: MutexGuard<'_, State>) {
-        state.is_to_be_left = state.driver.is_some();
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+    /// The same if it is this thread that drives and has just woken another, for no more than a few short functions.
+    pub(crate) fn pass_on(&self, functions: usize) {
+        if !self.expects_long(functions) {
+            let state = self.lock();
+            if state.driver == Some(thread::current().id()) {
+                have_it_left(state);
+            }
         }
     }
 
@@ -152,17 +145,26 @@ impl Wheel {
         self.pace.store((pace / 4 * 3).saturating_add(ran / 4), Ordering::Relaxed);
     }
 
-    /// Whether so many functions, one after the other, are expected to take long.
-    pub(crate) fn expects_long(&self, functions: usize) -> bool {
-        let each = Duration::from_nanos(self.pace.load(Ordering::Relaxed)) + AROUND_A_JOB;
-        each.saturating_mul(u32::try_from(functions).unwrap_or(u32::MAX)) >= LONG
+    /// Whether so many functions, one after the other, are expected to keep their thread.
+    fn expects_long(&self, functions: usize) -> bool {
+        functions >= MANY || Duration::from_nanos(self.pace.load(Ordering::Relaxed)) >= LONG
     }
 
-    /// Has the steward drive if nobody does.
+    /// This thread is about to run the first of so many functions.
+    pub(crate) fn on_work(&self, functions: usize) {
+        if self.expects_long(functions) {
+            self.call_steward();
+        }
+    }
+
+    /// Has the steward drive if nobody else does than this thread, which stops now or has other things to do.
     pub(crate) fn call_steward(&self) {
         let mut state = self.lock();
-        if state.driver.is_none() && !state.is_called {
-            state.is_called = true;
+        if state.is_called || state.driver.is_some_and(|driver| driver != thread::current().id()) {
+            return;
+        }
+        state.is_called = true;
+        if state.driver.is_none() {
             self.bell.notify_one();
         }
     }
@@ -182,7 +184,7 @@ impl Wheel {
         state.is_home = true;
         state.is_called = true;
         self.bell.notify_one();
-        self.release_locked(state);
+        have_it_left(state);
     }
 
     /// Lives as the steward on this thread until the session has ended.
@@ -218,10 +220,11 @@ impl Wheel {
                     state.is_watched = false;
                     return self.hand_to_this_thread(&mut state, Arc::clone(engine));
                 }
-                None => ALONE - alone,
+                None => ALONE.saturating_sub(alone),
                 Some(_) => ALONE,
             };
-            quiet_looks = if std::mem::replace(&mut seen, state.changes) == state.changes { quiet_looks + 1 } else { 0 };
+            quiet_looks =
+                if std::mem::replace(&mut seen, state.changes) == state.changes { quiet_looks + 1 } else { 0 };
             state.is_watched = state.driver.is_none() || quiet_looks < QUIET_LOOKS;
             state = if state.is_watched {
                 self.bell.wait_timeout(state, wait).expect(LOCK_HOLDS).0
@@ -229,6 +232,17 @@ impl Wheel {
                 self.bell.wait(state).expect(LOCK_HOLDS)
             };
         }
+    }
+
+    fn poll_left(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.is_to_be_left {
+            return Poll::Ready(());
+        }
+        if state.waker.is_none() {
+            state.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     fn leave(&self) {
@@ -274,27 +288,115 @@ impl Driving<'_> {
     }
 }
 
+/// Wakes the driver outside of the lock.
+fn have_it_left(mut state: MutexGuard<'_, State>) {
+    state.is_to_be_left = state.driver.is_some();
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 impl State {
     fn is_with_steward(&self) -> bool {
         self.driver.is_some() && self.driver == self.steward
     }
 }
 
-impl Wheel {
-    fn poll_left(&self, context: &Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if state.is_to_be_left {
-            return Poll::Ready(());
-        }
-        if state.waker.is_none() {
-            state.waker = Some(context.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
         self.wheel.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::sync::mpsc;
+    use tokio::runtime::Builder;
+    use tokio::sync::oneshot;
+
+    /// A steward with a session that ends with what it is told.
+    fn stand_by() -> (Arc<Wheel>, oneshot::Sender<u32>, thread::JoinHandle<u32>, PathBuf) {
+        let engine = Engine::new(Builder::new_current_thread().enable_all().build().expect("a runtime"));
+        let wheel = Wheel::new(&engine);
+        let (end, ended) = oneshot::channel();
+        let (say, said) = mpsc::channel();
+        let standing = Arc::clone(&wheel);
+        let steward = thread::spawn(move || {
+            say.send(this_thread()).expect("the test listens");
+            standing.stand_by(&engine, async { ended.await.expect("somebody ends it") }).expect("it does not panic")
+        });
+        (wheel, end, steward, said.recv().expect("the steward begins"))
+    }
+
+    fn this_thread() -> PathBuf {
+        PathBuf::from("/proc").join(fs::read_link("/proc/thread-self").expect("this is Linux"))
+    }
+
+    /// How often a thread has gone to sleep.
+    fn sleeps(thread: &Path) -> u64 {
+        let status = fs::read_to_string(thread.join("status")).expect("the thread lives");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).expect("it is counted");
+        line.trim().parse().expect("a number")
+    }
+
+    /// Takes the wheel from a steward that keeps it.
+    fn take(wheel: &Wheel) -> Driving<'_> {
+        loop {
+            if let Some(driving) = wheel.take() {
+                return driving;
+            }
+            wheel.release();
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_steward_takes_a_wheel_over_that_was_left_alone() {
+        let (wheel, end, steward, _) = stand_by();
+        for number in 0..20 {
+            let driven = take(&wheel).drive(|_| Poll::Ready(number));
+            assert_eq!(driven, Some(number));
+        }
+        end.send(7).expect("the session waits for it");
+        assert_eq!(steward.join().expect("it does not panic"), 7);
+        assert!(wheel.take().is_none(), "after the session nobody drives");
+    }
+
+    #[test]
+    fn nobody_wakes_up_while_somebody_drives_and_nothing_happens() {
+        let (wheel, end, steward, its_thread) = stand_by();
+        let (say, said) = mpsc::channel();
+        let other = Arc::clone(&wheel);
+        let driver = thread::spawn(move || {
+            say.send(this_thread()).expect("the test listens");
+            take(&other).drive(|_| Poll::<()>::Pending)
+        });
+        let threads = [its_thread, said.recv().expect("it begins")];
+        // Until the last look that is due after a change of hands.
+        thread::sleep(ALONE * QUIET_LOOKS * 20);
+        let before = threads.each_ref().map(|thread| sleeps(thread));
+        thread::sleep(ALONE * 200);
+        let after = threads.each_ref().map(|thread| sleeps(thread));
+        let woken: u64 = after.iter().zip(before).map(|(after, before)| after - before).sum();
+        assert!(woken < 10, "{woken} times");
+        end.send(7).expect("the session waits for it");
+        assert_eq!(driver.join().expect("it does not panic"), None, "the steward wants it back");
+        assert_eq!(steward.join().expect("it does not panic"), 7);
+    }
+
+    #[test]
+    fn long_functions_and_many_are_expected_to_keep_their_thread() {
+        let wheel = Wheel::idle();
+        assert!(!wheel.expects_long(1) && wheel.expects_long(MANY));
+        (0..20).for_each(|_| wheel.note(LONG * 2));
+        assert!(wheel.expects_long(1));
+        (0..20).for_each(|_| wheel.note(Duration::from_micros(1)));
+        assert!(!wheel.expects_long(1));
     }
 }

@@ -146,7 +146,8 @@ impl Desk {
         let maker = job.attempt.id;
         match self.workshop.construct(job) {
             Ok((instance, ending)) => {
-                let mailbox = Arc::new(Mailbox::new(maker, max_concurrency, Arc::clone(&self.starts), Arc::clone(&self.wheel)));
+                let mailbox =
+                    Arc::new(Mailbox::new(maker, max_concurrency, Arc::clone(&self.starts), Arc::clone(&self.wheel)));
                 // First of all: the master sends calls as soon as it hears of the actor.
                 self.actors.lock().insert(maker.task, Arc::clone(&mailbox));
                 self.on_construction_ended(maker, RunEnd::Ended(ending));
