@@ -1,10 +1,12 @@
 //! The desk: where the session hands in attempts, slot threads pick them up and reports wait, all behind one lock.
 //!
 //! A slot thread that ends an attempt takes the next one itself, so a full worker goes on without waking the session;
-//! the session is woken once for all that was reported since it last looked. User code never runs under the lock.
+//! the session is woken once for all that was reported since it last looked. One that finds nothing to do drives the
+//! session. User code never runs under the lock.
 mod calls;
 mod deadlines;
 mod following;
+mod jobs;
 
 use crate::arguments::{Arguments, Output};
 use crate::context::Attempt;
@@ -14,6 +16,7 @@ use crate::inputs::{Absent, Gathering, Inputs, Missing};
 use crate::reports::Reports;
 use crate::slots::{Command, Effect, Phase, SlotMachine};
 use crate::threads;
+use crate::wheel::Wheel;
 use calls::{Actors, Arriving};
 use following::Following;
 use quiltwork_protocol::master_to_worker::Duty;
@@ -22,9 +25,10 @@ use quiltwork_types::{AttemptId, Epoch, ValueId, WorkerId};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 
 /// An attempt as the session hands it in.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub(crate) struct Desk {
     epoch: Epoch,
     slots: usize,
     workshop: Workshop,
+    wheel: Arc<Wheel>,
     actors: Actors,
     /// Attempts started so far.
     starts: Arc<AtomicU64>,
@@ -72,8 +77,10 @@ struct State {
     births: Vec<(Job, u32)>,
     /// Jobs no thread has been woken for.
     unannounced: usize,
-    /// Threads that look for a job, sleep or have just been made.
+    /// Threads that look for a job, drive, sleep or have just been made.
     idle: usize,
+    /// The one of them that drives and looks when it stops.
+    driving: Option<ThreadId>,
     threads: usize,
     starts: Arc<AtomicU64>,
     fetches: Vec<(AttemptId, Absent)>,
@@ -126,7 +133,13 @@ impl Desk {
     ///
     /// # Errors
     /// If the system does not give that many threads.
-    pub(crate) fn open(worker: WorkerId, epoch: Epoch, slots: u32, workshop: Workshop) -> std::io::Result<Arc<Self>> {
+    pub(crate) fn open(
+        worker: WorkerId,
+        epoch: Epoch,
+        slots: u32,
+        workshop: Workshop,
+        wheel: Arc<Wheel>,
+    ) -> std::io::Result<Arc<Self>> {
         let starts = Arc::<AtomicU64>::default();
         let following = Following::new(Arc::clone(&workshop.store));
         let desk = Arc::new_cyclic(|this| Self {
@@ -134,6 +147,7 @@ impl Desk {
             epoch,
             slots: slots as usize,
             workshop,
+            wheel,
             actors: Actors::default(),
             state: Mutex::new(State::new(slots, Arc::clone(&starts), following)),
             starts,
@@ -247,6 +261,8 @@ impl Desk {
     /// The attempt's slots are free until it reclaims them.
     pub(crate) fn lend(&self, attempt: AttemptId) {
         self.command([Command::Lend(attempt)]);
+        // This thread is going to wait, and may be the one that would drive.
+        self.wheel.call_steward();
     }
 
     /// Ends one lending; if it was the last, waits until the attempt has its slots again or the desk is closed.
@@ -325,6 +341,10 @@ impl Desk {
     /// Waits until there is something to report, and takes all of it.
     pub(crate) async fn take_reports(&self) -> Vec<Parcel<WorkerToMaster>> {
         self.reported.notified().await;
+        if self.wheel.is_to_be_left() {
+            // After the job that thread has taken, and with its end if that comes soon.
+            yield_now().await;
+        }
         self.take_reports_now()
     }
 
@@ -352,56 +372,6 @@ impl Desk {
         drop(self.thread_ended.wait_timeout_while(state, patience, threads_left).expect(LOCK_HOLDS));
     }
 
-    /// For a new slot thread: its first job, or `None` if it shall end.
-    pub(crate) fn first_job(&self) -> Option<Job> {
-        self.pick_job(self.lock())
-    }
-
-    /// For a slot thread: hands in how its job ended and picks the next; `None` if the thread shall end.
-    pub(crate) fn next_job(&self, ended: AttemptId, end: RunEnd) -> Option<Job> {
-        let mut state = self.lock();
-        state.idle += 1;
-        if let Some(work) = state.works.get_mut(&ended) {
-            work.end = Some(end);
-        } else {
-            state.abandoned -= 1;
-            self.workshop.forget(ended);
-        }
-        state.apply(Command::RunEnded(ended));
-        self.pick_job(state)
-    }
-
-    /// Runs a job on this thread.
-    pub(crate) fn run(&self, job: Job) -> RunEnd {
-        self.workshop.run(job)
-    }
-
-    /// Calls what a slot thread does the way the language of the functions wants it.
-    pub(crate) fn host(&self, work: &mut (dyn FnMut() + Send)) {
-        self.workshop.executor.host(work);
-    }
-
-    fn pick_job<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Job> {
-        while !state.closed {
-            if let Some(job) = state.jobs.pop_front() {
-                state.idle -= 1;
-                // This thread is awake anyway: one fewer has to be woken.
-                state.unannounced = state.unannounced.saturating_sub(1);
-                self.settle(&mut state);
-                return Some(job);
-            }
-            self.settle(&mut state);
-            if state.idle > self.slots {
-                break;
-            }
-            state = self.job_handed_in.wait(state).expect(LOCK_HOLDS);
-        }
-        state.idle -= 1;
-        state.threads -= 1;
-        self.thread_ended.notify_all();
-        None
-    }
-
     fn command(&self, commands: impl IntoIterator<Item = Command>) {
         let mut state = self.lock();
         for command in commands {
@@ -426,9 +396,7 @@ impl Desk {
                 Err(error) => state.fail_for_want_of_thread(maker, error),
             }
         }
-        for _ in 0..std::mem::take(&mut state.unannounced) {
-            self.job_handed_in.notify_one();
-        }
+        self.announce(state);
         if !state.reports.is_empty() {
             self.wake_session(state);
         }
@@ -471,6 +439,7 @@ impl State {
             births: Vec::new(),
             unannounced: 0,
             idle: 0,
+            driving: None,
             threads: 0,
             starts,
             fetches: Vec::new(),

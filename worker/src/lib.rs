@@ -8,6 +8,7 @@
 //!   peers  ◀──bulk──▶ peers, serving ──────▶ store ◀──values──┘
 //! ```
 //! Actors have threads of their own beside the slots, and mailboxes in which their calls wait.
+//! Whichever of these threads waits for work drives the session meanwhile; the wheel says which of them does.
 //!
 //! The desk holds the slot machine, which alone knows what waits, runs or lends; everything around it carries. Beside
 //! them the memory watch looks at what all of it uses.
@@ -38,6 +39,7 @@ mod session;
 mod slots;
 mod store;
 mod threads;
+mod wheel;
 
 pub use area::{Area, Upload};
 pub use arguments::{Argument, Arguments, Output};
@@ -57,7 +59,10 @@ pub use registry::{ActorEntry, TaskEntry, registry_hash};
 use executor::{Bilingual, Registered};
 use quiltwork_protocol::Repertoire;
 use registry::Registry;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 use tokio::runtime::Builder;
+use wheel::{Engine, Wheel};
 
 /// Works for a master, on this thread and the slot threads it starts, until the master says that it is enough.
 ///
@@ -91,9 +96,9 @@ fn repertoire(registry: &Registry, any_python: bool) -> Repertoire {
 
 fn work(config: WorkerConfig, executor: Box<dyn Executor>, repertoire: Repertoire) -> Result<(), WorkerError> {
     panics::install_hook();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(session::run(config, executor, repertoire));
-    // What is still written to disk goes on, or ends with the process; nobody waits for it.
-    runtime.shutdown_background();
-    outcome
+    // What is still written to disk when it ends goes on, or ends with the process; nobody waits for it.
+    let engine = Engine::new(Builder::new_current_thread().enable_all().build()?);
+    let wheel = Wheel::new(&engine);
+    let session = session::run(config, executor, repertoire, Arc::clone(&wheel));
+    wheel.stand_by(&engine, session).unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
 }

@@ -2,6 +2,7 @@
 use crate::arguments::Arguments;
 use crate::context::Attempt;
 use crate::instance::{Call, Reply};
+use crate::wheel::Wheel;
 use quiltwork_types::{AttemptId, TaskId};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,6 +17,7 @@ pub(crate) struct Mailbox {
     max_concurrency: usize,
     /// Attempts started so far in the whole worker.
     starts: Arc<AtomicU64>,
+    wheel: Arc<Wheel>,
     state: Mutex<State>,
     /// Wakes the actor's thread where it sleeps.
     bell: Condvar,
@@ -50,9 +52,9 @@ struct Running {
 
 impl Mailbox {
     /// The empty mailbox of the actor that was made by an attempt.
-    pub(crate) fn new(maker: AttemptId, max_concurrency: u32, starts: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(maker: AttemptId, max_concurrency: u32, starts: Arc<AtomicU64>, wheel: Arc<Wheel>) -> Self {
         let max_concurrency = usize::try_from(max_concurrency.max(1)).unwrap_or(usize::MAX);
-        Self { maker, max_concurrency, starts, state: Mutex::default(), bell: Condvar::new() }
+        Self { maker, max_concurrency, starts, wheel, state: Mutex::default(), bell: Condvar::new() }
     }
 
     pub(crate) const fn maker(&self) -> AttemptId {
@@ -120,8 +122,9 @@ impl Mailbox {
         running.max_by_key(|running| running.start).map(|running| (running.start, Arc::clone(&running.attempt)))
     }
 
-    /// Waits for a call that may run now; none if the actor shall end.
+    /// Waits for a call that may run now; none if the actor shall end. Drives the worker meanwhile, if nobody else does.
     pub(crate) fn wait_for_next(self: &Arc<Self>) -> Option<Call> {
+        let mut may_drive = true;
         let mut state = self.lock();
         loop {
             if state.is_closed {
@@ -131,7 +134,17 @@ impl Mailbox {
                 drop(state);
                 return Some(self.begin(waiting));
             }
-            state = self.sleep(state);
+            if may_drive && let Some(driving) = self.wheel.take() {
+                drop(state);
+                if let Some(next) = driving.drive(|context| self.poll_next(context.waker())) {
+                    return next;
+                }
+                may_drive = false;
+                state = self.lock();
+            } else {
+                state = self.sleep(state);
+                may_drive = true;
+            }
         }
     }
 
@@ -185,6 +198,7 @@ impl Mailbox {
             return None;
         }
         let waiting = state.waiting.pop_front()?;
+        self.wheel.on_work(state.waiting.len() + 1);
         let start = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
         state.running.insert(waiting.attempt.id, Running { attempt: Arc::clone(&waiting.attempt), start });
         Some(waiting)
@@ -202,10 +216,12 @@ impl Mailbox {
     fn ring(&self, mut state: MutexGuard<'_, State>) {
         let waker = state.waker.take();
         let is_asleep = std::mem::take(&mut state.is_asleep);
+        let waiting = state.waiting.len();
         state.awaits_answers = false;
         drop(state);
         if is_asleep {
             self.bell.notify_one();
+            self.wheel.pass_on(waiting);
         }
         if let Some(waker) = waker {
             waker.wake();

@@ -148,6 +148,7 @@ mod tests {
     use crate::failure::TaskError;
     use crate::registry::Registry;
     use crate::store::{Incoming, Origin, Stored};
+    use crate::wheel::Wheel;
     use quiltwork_types::{AttemptId, Encoding, Epoch, ValueId, WorkerId};
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -206,7 +207,7 @@ mod tests {
         let store: Arc<dyn ValueStore> = Arc::<Fake>::clone(&fake);
         let executor = Box::new(Registered(Registry::of_program()));
         let workshop = Workshop { executor, store: Arc::clone(&store), value_limit: 0 };
-        let desk = Desk::open(WorkerId(1), Epoch(1), 1, workshop).expect("the system has threads");
+        let desk = Desk::open(WorkerId(1), Epoch(1), 1, workshop, Wheel::idle()).expect("the system has threads");
         let watch = MemoryWatch::new(1000, own_memory, &desk, &store);
         let stirred = watch.stirred();
         let stirring = async {

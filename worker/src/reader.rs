@@ -2,6 +2,7 @@
 //! bytes that are asked for travel. Nothing of it is kept.
 use crate::peers::Peers;
 use crate::store::ValueStore;
+use crate::wheel::Wheel;
 use bytes::Bytes;
 use quiltwork_protocol::{ByteRange, Holder};
 use quiltwork_types::{Encoding, ValueId, WorkerId};
@@ -39,6 +40,7 @@ pub(crate) struct Way {
     pub(crate) peers: Arc<Peers>,
     /// Where fetches run.
     pub(crate) runtime: Handle,
+    pub(crate) wheel: Arc<Wheel>,
 }
 
 /// The values an attempt wanted to read and nobody had, with each worker that was tried: however its function takes
@@ -127,6 +129,8 @@ impl Held {
             // Whoever asked may have been unwound meanwhile.
             let _ = done.send(peers.fetch_range(value, &holders, range).await);
         });
+        // This thread waits, and may be the one that would drive.
+        self.way.wheel.call_steward();
         fetched.recv().ok()
     }
 }

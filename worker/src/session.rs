@@ -12,6 +12,7 @@ use crate::reader::Way;
 use crate::registry::registry_hash;
 use crate::serving::Serving;
 use crate::store::{MemoryStore, NodeStore, ValueStore};
+use crate::wheel::Wheel;
 use bytes::Bytes;
 use quiltwork_protocol::master_to_worker::{Assignment, Orphan};
 use quiltwork_protocol::{
@@ -43,6 +44,7 @@ pub(crate) async fn run(
     config: WorkerConfig,
     executor: Box<dyn Executor>,
     repertoire: Repertoire,
+    wheel: Arc<Wheel>,
 ) -> Result<(), WorkerError> {
     let capacity = config.capacity()?;
     let area = config.store.as_ref().map(|share| Area::open(&share.folder)).transpose()?;
@@ -50,7 +52,7 @@ pub(crate) async fn run(
     let outcome = match join_master(&config, &endpoint, &capacity, area.as_ref(), repertoire).await {
         Ok(joined) => {
             let store = open_store(area, joined.worker, &config, &capacity);
-            joined.work(&endpoint, executor, &config, &capacity, store).await
+            joined.work(&endpoint, executor, &config, &capacity, store, &wheel).await
         }
         Err(error) => Err(error),
     };
@@ -117,13 +119,15 @@ impl Joined {
         config: &WorkerConfig,
         capacity: &Resources,
         store: Arc<dyn ValueStore>,
+        wheel: &Arc<Wheel>,
     ) -> Result<(), WorkerError> {
         let Self { worker, welcome, master, link: Link { sender, mut receiver } } = self;
         let workshop = Workshop { executor, store: Arc::clone(&store), value_limit: welcome.value_limit };
-        let desk = Desk::open(worker, welcome.epoch, capacity.slots, workshop)?;
+        let desk = Desk::open(worker, welcome.epoch, capacity.slots, workshop, Arc::clone(wheel))?;
         let peers = Peers::new(worker, master.clone(), endpoint.clone(), &store, &desk, welcome.value_limit);
         let peers = Arc::new(peers);
-        let way = Way { store: Arc::clone(&store), peers: Arc::clone(&peers), runtime: Handle::current() };
+        let (runtime, wheel_of_way) = (Handle::current(), Arc::clone(wheel));
+        let way = Way { store: Arc::clone(&store), peers: Arc::clone(&peers), runtime, wheel: wheel_of_way };
         let serving = Arc::new(Serving::new(Arc::clone(&store), Arc::clone(&peers)));
         let memory = MemoryWatch::new(capacity.memory, config.own_memory, &desk, &store);
         let mut session = Session {
@@ -148,6 +152,8 @@ impl Joined {
             error = deadlines::watch(&desk) => Err(error),
         };
         take_leave(&outcome, &desk, &sender, &master).await;
+        // Slot threads are waited for now, so none of them may be the one that drives.
+        wheel.come_home().await;
         // What runs would only use more of the memory that is used up.
         let is_used_up = matches!(outcome, Err(WorkerError::OutOfMemory { .. }));
         desk.close(if is_used_up { Duration::ZERO } else { PATIENCE });

@@ -142,6 +142,7 @@ impl Desk {
     /// A call has been answered.
     pub(crate) fn on_call_ended(&self, attempt: &Attempt, made: Result<Product, TaskError>, ran: Duration) {
         let ending = self.workshop.answer(attempt, made, ran);
+        self.wheel.note(ran);
         self.report(|state| state.reports.ended(attempt.id, ending));
     }
 
@@ -150,7 +151,8 @@ impl Desk {
         let maker = job.attempt.id;
         match self.workshop.construct(job) {
             Ok((instance, ending)) => {
-                let mailbox = Arc::new(Mailbox::new(maker, max_concurrency, Arc::clone(&self.starts)));
+                let mailbox =
+                    Arc::new(Mailbox::new(maker, max_concurrency, Arc::clone(&self.starts), Arc::clone(&self.wheel)));
                 // First of all: the master sends calls as soon as it hears of the actor.
                 self.actors.lock().insert(maker.task, Arc::clone(&mailbox));
                 self.on_construction_ended(maker, RunEnd::Ended(ending));

@@ -1,5 +1,6 @@
 //! Real workers in threads of this process, obeying a master that does exactly what each test says.
 mod actors;
+mod driving;
 mod following;
 mod languages;
 mod lending;
