@@ -122,6 +122,7 @@ pub use init::init;
 pub use local::{LineSink, LocalCluster, LocalClusterBuilder, WorkerLog};
 pub use python::{PythonArgument, PythonArguments, PythonFunction, python};
 pub use quiltwork_macros::{actor, main, pipeline, task};
+pub use quiltwork_protocol::Run;
 pub use quiltwork_types::{
     AttemptId, Chapter, FailureKind, JobId, NamedResource, NodeId, Resources, StoryEntry, TaskFailure, TaskId,
     TaskState, Time, WorkerId, WorkerInfo,

@@ -1,9 +1,8 @@
 //! One array of numbers: element type, shape and contiguous data; what its numbers mean, and files, are not known here.
 use super::error::{Error, Result};
 use super::numbers::Numbers;
-use crate::Blob;
+use crate::{Blob, Run};
 use bytemuck::Pod;
-use quiltwork_protocol::Run;
 use serde::de::{self, Deserializer};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
