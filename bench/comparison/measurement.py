@@ -54,7 +54,7 @@ class Measurement(ABC):
     """Whether a contender may be of no use after it: then it is the last thing its process does."""
     environment: ClassVar[Mapping[str, str]] = {}
     """What all processes of all contenders find in their environment; the same for all measurements of a group."""
-    limit: ClassVar[float] = 120.0
+    limit: ClassVar[float] = 60.0
     """Seconds after which it is given up; a quick run has less patience."""
     grows_from: tuple[str, float] | None = None
     """A measurement before it, and how often as long this one takes: what surely passes the limit is not tried."""

@@ -147,9 +147,9 @@ impl Drop for Driver {
     }
 }
 
-/// This program in another role.
+/// This program in another role, which Ctrl-C ends: a program started in the background of a script inherits that it is ignored.
 pub(crate) fn command(role: &str) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg(role);
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(std::env::current_exe()?).arg(role);
     Ok(command)
 }
