@@ -48,7 +48,7 @@ async fn ahead() -> Result<()> {
 async fn found(client: &Client, handle: &Handle<u64>, is_it: fn(&Chapter) -> bool) -> Result<(Duration, Chapter)> {
     let story = client.story(handle).await?;
     let entry = story.entries.iter().find(|entry| is_it(&entry.chapter)).with_context(|| format!("{story}"))?;
-    Ok((entry.at.since(quiltwork::Time::ZERO), entry.chapter.clone()))
+    Ok((entry.at.since(quiltwork::Time::ZERO), entry.chapter))
 }
 
 async fn killed() -> Result<()> {
