@@ -88,7 +88,7 @@ async fn a_certificate_with_no_role_or_several_is_refused() {
 fn an_identity_survives_its_way_to_another_process_and_hides_its_key() {
     let identity = Authority::new().unwrap().issue(Role::Worker).unwrap();
     let bytes = codec::encode_value(&identity).unwrap();
-    let arrived: Identity = codec::decode_value(codec::encoding_of::<Identity>(), &bytes).unwrap();
+    let arrived: Identity = codec::decode_value(codec::encoding_of::<Identity>(), &bytes.into()).unwrap();
     assert_eq!(arrived, identity);
     assert_eq!(arrived.role(), Role::Worker);
     assert_eq!(format!("{arrived:?}"), "Identity { role: Worker, .. }");
