@@ -16,6 +16,7 @@ from comparison.results import Results
 def main() -> None:
     options = parse(sys.argv[1:])
     surroundings = machine()
+    rows, interrupted = measure(options)
     results = Results(
         machine=surroundings,
         versions=versions(),
@@ -24,7 +25,8 @@ def main() -> None:
         rounds=options.rounds,
         contenders={contender.name: contender.title for contender in options.contenders},
         limits={contender.name for contender in options.contenders if contender.is_limit},
-        rows=measure(options),
+        rows=rows,
+        interrupted=interrupted,
     )
     page = write(results, options.out)
     print(page.read_text())

@@ -19,17 +19,21 @@ ENVIRONMENT = dict.fromkeys(
 )
 
 
-def measure(options: Options) -> list[Row]:
-    """All rounds of all measurements; a row for each figure."""
+def measure(options: Options) -> tuple[list[Row], bool]:
+    """All rounds of all measurements, or those until Ctrl-C: a row for each figure, and whether it was pressed."""
     folder = (options.out / "data").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     with (options.out / "log.txt").open("wb") as log:
         for members in _courses(options):
             course = _Course(options, members, folder, log)
-            course.run()
+            try:
+                course.run()
+            except KeyboardInterrupt:
+                print("interrupted; this is what was measured by then", file=sys.stderr)
+                return rows + course.rows(), True
             rows += course.rows()
-    return rows
+    return rows, False
 
 
 def _courses(options: Options) -> list[list[Measurement]]:
@@ -59,6 +63,8 @@ class _Course:
         """How long the last run of a measurement took."""
         self._over: set[tuple[str, str]] = set()
         """What is not tried again."""
+        self._silent: set[tuple[str, str]] = set()
+        """What was not done in time."""
 
     def run(self) -> None:
         for measurement, sizes in self._plan:
@@ -104,6 +110,7 @@ class _Course:
                 cells[key].samples.append(value)
             self._seconds[measurement.name, contender.name] = answer["seconds"]
         elif "silent" in answer:
+            self._silent.add((measurement.name, contender.name))
             self._give_up(measurement, contender, f"> {answer['silent']:g} s")
         elif "absent" in answer:
             self._give_up(measurement, contender, answer["absent"])
@@ -127,7 +134,8 @@ class _Course:
         smaller, times = measurement.grows_from
         limit = self._options.limit(measurement)
         # With some room: a larger one may be done in less than its share.
-        is_hopeless = self._seconds.get((smaller, contender.name), 0.0) * times > 2 * limit
+        took = self._seconds.get((smaller, contender.name), 0.0)
+        is_hopeless = took * times > 2 * limit or (smaller, contender.name) in self._silent
         if is_hopeless:
             self._give_up(measurement, contender, f"> {limit:g} s")
         return is_hopeless

@@ -56,6 +56,8 @@ class Results:
     """Titles by names, in the order of tables."""
     limits: set[str]
     rows: list[Row]
+    interrupted: bool = False
+    """Whether somebody pressed Ctrl-C before all was measured."""
 
     def groups(self) -> dict[str, list[Row]]:
         """The rows that somebody has figures for, by group."""

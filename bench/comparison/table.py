@@ -22,11 +22,12 @@ def document(results: Results, pictures: dict[str, str]) -> str:
 def _head(results: Results) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     machine = ", ".join(f"{name}: {value}" for name, value in results.machine.items())
+    cut = " It was interrupted: the last rows have fewer rounds." if results.interrupted else ""
     return (
         f"Written by `{results.command}` on {results.date}.\n\n"
         "Two worker processes of one thread each for everybody, BLAS on one thread, all on one machine. Cells are\n"
         f"`minimum / median / maximum` of {results.rounds} rounds in which the contenders take turns. The best median\n"
-        "of each row is bold. What the machine can do at best stands in *italics* and is not compared.\n\n"
+        f"of each row is bold. What the machine can do at best stands in *italics* and is not compared.{cut}\n\n"
         f"- {machine}\n- {versions}"
     )
 

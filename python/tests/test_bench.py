@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +33,27 @@ def test_the_benchmark_measures_this_package_and_says_who_is_missing(tmp_path: P
     assert rows["chain hop"]["quiltwork-rust"] == {"note": "not built: quiltwork-bench"}
     assert "| chain of 200, per hop | µs | " in ran.stdout
     assert (tmp_path / "tasks.svg").read_text().startswith("<svg")
+
+
+def test_what_was_measured_until_ctrl_c_is_written(tmp_path: Path) -> None:
+    arguments = ["--quick", "--rounds", "10000", "--only", "chain", "--contender", "serial", "--out", str(tmp_path)]
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-m", "comparison", *arguments],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(BENCH), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        while "round 3 of" not in running.stderr.readline():
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, errors
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["interrupted"] and "It was interrupted" in (tmp_path / "results.md").read_text()
+    assert len(results["rows"][0]["contenders"]["serial"]["samples"]) >= 2
 
 
 def test_every_contender_and_every_measurement_is_found() -> None:
