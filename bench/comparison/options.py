@@ -59,7 +59,7 @@ def parse(arguments: list[str]) -> Options:
         choices=[contender.name for contender in contenders],
         help=f"only this one; repeatable: {', '.join(contender.name for contender in contenders)}",
     )
-    parser.add_argument("--publish", action="store_true", help=f"write {DOCUMENT} and its pictures as well")
+    parser.add_argument("--publish", action="store_true", help=f"write {DOCUMENT} and the table in README.md as well")
     parser.add_argument("--out", type=Path, default=Path("target/bench"), metavar="FOLDER", help="where the results go")
     found = parser.parse_args(arguments)
     wanted = found.only or list(GROUPS)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from comparison.picture import picture
 from comparison.results import DOCUMENT, Results
+from comparison.summary import insert, summary
 from comparison.table import document
 
 ROOT = Path(__file__).parents[2]
+FRONT_PAGE = "README.md"
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -19,7 +21,9 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def publish(results: Results) -> Path:
-    """The page of the documentation with its pictures."""
+    """The page of the documentation with its pictures, and the short table of the front page."""
+    front = ROOT / FRONT_PAGE
+    front.write_text(insert(front.read_text(), summary(results)))
     page = ROOT / DOCUMENT
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)

@@ -72,3 +72,19 @@ def test_every_contender_and_every_measurement_is_found() -> None:
     files = [path for path in (BENCH / "comparison" / "contenders").glob("*.py") if path.stem != "__init__"]
     assert contenders >= len(files)
     assert measurements >= len([*(BENCH / "comparison" / "measurements").glob("*.py")]) - 1
+
+
+def test_the_front_page_has_room_for_the_short_table() -> None:
+    program = (
+        "from comparison.publishing import FRONT_PAGE, ROOT\n"
+        "from comparison.summary import BEGIN, END, insert\n"
+        "page = (ROOT / FRONT_PAGE).read_text()\n"
+        "once = insert(page, 'new figures')\n"
+        "assert once != page and insert(once, 'new figures') == once\n"
+        "assert once.partition(BEGIN)[0] == page.partition(BEGIN)[0]\n"
+        "assert once.partition(END)[2] == page.partition(END)[2]\n"
+        "assert insert('a page without marks', 'new figures') == 'a page without marks'\n"
+    )
+    environment = {"PATH": "", "PYTHONPATH": str(BENCH), "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
