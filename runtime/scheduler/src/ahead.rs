@@ -97,8 +97,7 @@ impl Scheduler {
 
     fn is_within_window_ahead(&self, worker: &Worker, key: Key) -> bool {
         let function = self.tasks[key].function.expect("what waits for inputs has a function");
-        let estimate = u128::from(self.estimates.of(function));
-        let per_slot = u128::from(worker.load.ahead_work) / u128::from(worker.capacity.slots.max(1));
-        per_slot + u128::from(worker.work_ahead()) + estimate <= self.config.window.as_nanos()
+        let ahead = worker.load.ahead_work / u64::from(worker.capacity.slots.max(1));
+        ahead.saturating_add(worker.work_ahead()).saturating_add(self.estimates.of(function)) <= self.window
     }
 }

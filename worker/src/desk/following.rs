@@ -33,8 +33,8 @@ impl Following {
         Self { followers: HashMap::new(), latest: VecDeque::with_capacity(MOST_REMEMBERED), store }
     }
 
-    /// What an attempt has made that is not here any more.
-    fn recall(&self, maker: AttemptId) -> Option<Output> {
+    /// What an attempt made that has ended, if it is still at hand.
+    fn find(&self, maker: AttemptId) -> Option<Output> {
         let latest = self.latest.iter().rev().find(|(attempt, _)| *attempt == maker);
         latest.map(|(_, output)| output.clone()).or_else(|| self.stored(maker))
     }
@@ -58,7 +58,7 @@ impl State {
         let (here, over): (Vec<_>, Vec<_>) =
             gathering.leaders().iter().copied().partition(|leader| self.works.contains_key(leader));
         for leader in over {
-            let output = self.following.recall(leader)?;
+            let output = self.following.find(leader)?;
             gathering.arrive([(ValueId::of(leader.task), output)]);
         }
         for leader in here {
